@@ -1,0 +1,156 @@
+// Package checkpointing saves a directory into a bucket as content-addressed
+// chunks and one manifest, and restores it, whole or not at all.
+//
+// The order of writes is the promise: chunks first, the manifest last, so a
+// reader finds a whole checkpoint or none; deletion goes the other way. A
+// manifest's name carries the attempt's number and a sequence, so that a stale
+// writer can never replace what a later attempt saved. The same form serves
+// outputs and the workdir, which are manifests under keys of their own.
+package checkpointing
+
+import (
+	"context"
+	"io/fs"
+	"iter"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+)
+
+// ID names a checkpoint among those of one series. A higher attempt wins, then
+// a higher sequence.
+type ID struct {
+	Attempt  int   `json:"attempt"`
+	Sequence int64 `json:"sequence"`
+}
+
+// Less orders IDs by attempt, then by sequence.
+func (id ID) Less(other ID) bool {
+	if id.Attempt != other.Attempt {
+		return id.Attempt < other.Attempt
+	}
+	return id.Sequence < other.Sequence
+}
+
+// Ref points at a committed manifest.
+type Ref struct {
+	Key     string    `json:"key"` // of the manifest in the bucket
+	ID      ID        `json:"id"`
+	Digest  string    `json:"digest"`   // BLAKE3 of the manifest's bytes, hex; what it restores is verified against it
+	Bytes   int64     `json:"bytes"`    // of all its files
+	Files   int       `json:"files"`    //
+	SavedAt time.Time `json:"saved_at"` // by the saver's clock, for people
+}
+
+// SaveOptions says what to save, and where to.
+type SaveOptions struct {
+	// Key is the manifest's key. That of a checkpoint ends in ManifestName(ID).
+	Key string
+	// ID and Parent are recorded in the manifest.
+	ID     ID
+	Parent *Ref
+	// Base is a manifest whose chunks are known to be there and pinned;
+	// unchanged data is shared with it and not sent again.
+	Base *Ref
+	// Keep decides which entries are saved, by slash path below the
+	// directory; nil keeps all. A directory that is not kept is not entered.
+	Keep func(path string, entry fs.DirEntry) bool
+	// BytesPerSecond bounds the sending; 0 is unbounded.
+	BytesPerSecond int64
+	// Progress is called now and then, from one goroutine; may be nil.
+	Progress func(Progress)
+}
+
+// Progress is how far a save or a restore has come.
+type Progress struct {
+	Stage      Stage
+	BytesDone  int64 // sent or fetched so far
+	BytesTotal int64 // known so far
+	Files      int
+}
+
+// Stage is the part of its work that a save or restore is at.
+type Stage string
+
+const (
+	StageScanning   Stage = "scanning"
+	StageSending    Stage = "sending"
+	StageCommitting Stage = "committing"
+	StageCommitted  Stage = "committed"
+	StageFetching   Stage = "fetching"
+	StageRestored   Stage = "restored"
+)
+
+// SaveResult is a committed checkpoint with what it cost.
+type SaveResult struct {
+	Ref       Ref
+	BytesSent int64         // chunks that were not there yet
+	Elapsed   time.Duration // from the call to the commit
+}
+
+// RestoreOptions says how to restore.
+type RestoreOptions struct {
+	BytesPerSecond int64
+	Progress       func(Progress)
+}
+
+// Engine saves and restores. It may be used from several goroutines; two saves
+// of one key are the caller's fault and answered with bucket.CodeConflict.
+type Engine interface {
+	// Save commits dir as a checkpoint. The manifest is created only if no
+	// object has its key. A file that changes while it is read is read again;
+	// one that never comes to rest is an *Error with CodeUnsettled. Nothing is
+	// committed when ctx ends first. May be repeated with the same ID after an
+	// error: it finds what it had sent.
+	Save(ctx context.Context, dir string, opts SaveOptions) (SaveResult, error)
+
+	// Restore makes dir hold exactly what ref says, each chunk verified. It
+	// writes beside dir under a temporary name and renames at the end, so dir
+	// is as before or whole. Nothing outside dir is written, whatever the
+	// manifest says. Errors: *Error with CodeCorrupt (names the chunk or
+	// manifest), CodeMissing, CodeUnsafe. May be repeated.
+	Restore(ctx context.Context, ref Ref, dir string, opts RestoreOptions) error
+
+	// List is the committed checkpoints below prefix (keys that end in a ManifestName),
+	// newest last. It reads names, not manifests: Digest, Bytes and Files are
+	// zero until Inspect.
+	List(ctx context.Context, prefix string) ([]Ref, error)
+
+	// Inspect reads a manifest and checks it; ref needs only its Key, and a
+	// Digest that is set must agree. Errors as of Restore.
+	Inspect(ctx context.Context, ref Ref) (Ref, []Entry, error)
+
+	// Collect deletes chunks that no root names. It marks, waits grace (which must be longer than any save may last), lists
+	// the roots again and then deletes; ages are the store's own times.
+	Collect(ctx context.Context, opts CollectOptions) (CollectResult, error)
+}
+
+// Entry is one file of a manifest, for listings.
+type Entry struct {
+	Path string      `json:"path"`
+	Mode fs.FileMode `json:"mode"`
+	Size int64       `json:"size"`
+	Link string      `json:"link,omitempty"`
+}
+
+// CollectOptions bounds a collection.
+type CollectOptions struct {
+	// Roots yields the key of every manifest that is to live: checkpoints,
+	// outputs, cache entries, workdirs, inputs. It is called twice, before and
+	// after the grace; an error stops the collection before it deletes.
+	Roots  func(ctx context.Context) iter.Seq2[string, error]
+	Grace  time.Duration
+	DryRun bool
+}
+
+// CollectResult is what a collection found and removed.
+type CollectResult struct {
+	Manifests    int   `json:"manifests"`
+	Chunks       int   `json:"chunks"`
+	Removed      int   `json:"removed"`
+	BytesRemoved int64 `json:"bytes_removed"`
+}
+
+// Open makes an engine on a bucket. Manifests may lie anywhere in it; chunks
+// lie under data/.
+func Open(b bucket.Bucket) Engine { return newEngine(b) }
