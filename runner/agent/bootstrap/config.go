@@ -1,0 +1,57 @@
+// Package bootstrap is what a controller tells an agent through the environment
+// of a new instance, and nothing else: where the bucket is, who the instance is
+// and how the machine tells of its end. It carries no secret.
+package bootstrap
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// Variable names of an agent's environment.
+const (
+	// VarConfig holds a Config as JSON.
+	VarConfig = "SPOTRELAY_AGENT_CONFIG"
+	// VarInstance is the instance's id, set by the provider.
+	VarInstance = "SPOTRELAY_INSTANCE"
+	// VarMetadata overrides NoticeProbe.Metadata, set by the provider.
+	VarMetadata = "SPOTRELAY_METADATA"
+	// VarUploadLimit bounds sending, in bytes a second, set by the provider.
+	VarUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
+	// VarHome is the folder the agent works in, set by the provider; default
+	// /var/lib/spotrelay.
+	VarHome = "SPOTRELAY_HOME"
+)
+
+// Config is the content of VarConfig.
+type Config struct {
+	Version int                    `json:"version"` // job.SpecVersion
+	Bucket  string                 `json:"bucket"`
+	Run     string                 `json:"run"`
+	Fleet   string                 `json:"fleet"`
+	Slots   int                    `json:"slots"`
+	Timing  job.Timing             `json:"timing"`
+	Notice  *providers.NoticeProbe `json:"notice,omitempty"`
+	Leave   providers.Leave        `json:"leave"`
+}
+
+// Encode is the Config as the value of VarConfig.
+func (c Config) Encode() (string, error) {
+	data, err := json.Marshal(c)
+	return string(data), err
+}
+
+// Decode reads the value of VarConfig.
+func Decode(value string) (Config, error) {
+	var c Config
+	if err := json.Unmarshal([]byte(value), &c); err != nil {
+		return c, fmt.Errorf("%s is not a configuration: %w", VarConfig, err)
+	}
+	if c.Version != job.SpecVersion {
+		return c, fmt.Errorf("%s has version %d, this agent knows %d", VarConfig, c.Version, job.SpecVersion)
+	}
+	return c, nil
+}

@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// Action is something to do. Exactly one of the pointers is set.
+type Action struct {
+	Launch    *ActionLaunch
+	Terminate *ActionTerminate
+	Desired   *ActionDesired
+	Offers    *ActionOffers
+	End       *ActionEnd
+	Find      *ActionFind
+	List      *ActionList
+}
+
+// Key is the same for actions of which only the newest matters.
+func (a Action) Key() string {
+	switch {
+	case a.Launch != nil:
+		return "launch/" + a.Launch.Token
+	case a.Terminate != nil:
+		return "terminate/" + a.Terminate.Fleet + "/" + a.Terminate.Instance
+	case a.Desired != nil:
+		return "desired/" + a.Desired.Instance
+	case a.Offers != nil:
+		return "offers/" + a.Offers.Fleet + "/" + a.Offers.Group
+	case a.End != nil:
+		return "end/" + a.End.Instance
+	case a.Find != nil:
+		return "find/" + a.Find.Task + "/" + a.Find.Series()
+	case a.List != nil:
+		return "list/" + a.List.Fleet
+	}
+	return ""
+}
+
+// ActionLaunch makes the launch call of an open intent, once. Answer:
+// LaunchAnswer, always.
+type ActionLaunch struct {
+	LaunchOpened
+	// Opened is the run's time of the intent, to hold against the token window.
+	Opened Time
+}
+
+// ActionTerminate ends an instance. Calls for one fleet may be joined. The
+// answer is its absence, or state terminated, in a later listing.
+type ActionTerminate struct {
+	Fleet    string
+	Instance string
+}
+
+// ActionDesired writes an instance's desired document; the controller adds
+// version, run, epoch and sequence. Repeated until written or superseded.
+type ActionDesired struct {
+	Instance     string
+	Attempts     []job.Assignment
+	Acknowledged []job.AttemptID
+	Leave        bool
+}
+
+// ActionOffers asks a fleet for the offers that serve a group. Answer:
+// OffersAnswer, always.
+type ActionOffers struct {
+	Fleet string
+	Group string
+	Need  providers.Need
+}
+
+// ActionEnd gathers the evidence of an instance's end: the provider's, then
+// the last status. With Fence it is done before an instance that seems lost is
+// terminated. Answer: EndAnswer, when both could be read.
+type ActionEnd struct {
+	Fleet    string
+	Instance string
+}
+
+// ActionFind looks for the newest whole checkpoint of an index, passing over
+// those in Exclude. Answer: FoundCheckpoint.
+type ActionFind struct {
+	Task    string
+	Index   int
+	Exclude []string // keys that could not be restored
+}
+
+// Series is the index as text.
+func (a ActionFind) Series() string { return indexText(a.Index) }
+
+// ActionList asks for a listing of a fleet soon, beside the periodical ones.
+type ActionList struct {
+	Fleet string
+}

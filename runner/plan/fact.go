@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// Facts is what was observed since the last tick. Anything may be missing,
+// late or repeated; order within a slice does not matter.
+type Facts struct {
+	// Tenure: the first tick of this controller; outstanding actions are
+	// emitted again.
+	Tenure bool
+
+	// Statuses that changed, whole.
+	Statuses []job.Status
+	// Listings that finished.
+	Listings []Listing
+	Offers   []OffersAnswer
+	Launches []LaunchAnswer
+	Ends     []EndAnswer
+	Found    []FoundCheckpoint
+	Requests []Request
+}
+
+// Listing is one provider's whole list of the run's instances.
+type Listing struct {
+	Fleet     string
+	Instances []providers.Instance
+	// Begun is the run's time when the call was made: what was launched after
+	// it, or within the provider's list lag before it, proves nothing by its
+	// absence.
+	Begun Time
+	Lag   Time // the provider's Description.ListLag
+}
+
+// OffersAnswer answers an ActionOffers.
+type OffersAnswer struct {
+	Fleet  string
+	Group  string
+	Offers []providers.Offer
+	Err    *providers.Error
+}
+
+// LaunchAnswer answers an ActionLaunch. An error with CodeUnavailable leaves
+// open whether something was rented.
+type LaunchAnswer struct {
+	Token  string
+	Result providers.LaunchResult
+	Err    *providers.Error
+	// Expired: the token is past the provider's window and must not be used
+	// again; the call was not made.
+	Expired bool
+}
+
+// EndAnswer answers an ActionEnd: what is known of an instance that is gone or
+// shall be given up, gathered before anything of ours could overwrite it.
+type EndAnswer struct {
+	Instance string
+	Evidence providers.Evidence
+	// Status is the last status document, read after the instance was seen to
+	// be gone; nil: it never wrote one.
+	Status *job.Status
+}
+
+// FoundCheckpoint answers an ActionFind: the newest whole checkpoint of an
+// index, nil when there is none.
+type FoundCheckpoint struct {
+	Task       string
+	Index      int
+	Checkpoint *job.CheckpointRef
+	// Damaged ones that were passed over, by key, for the evidence.
+	Damaged []string
+}
+
+// Request is what a user asked of the run, by an object under
+// runs/<run>/requests/.
+type Request struct {
+	Kind RequestKind
+	By   string
+}
+
+// RequestKind is a kind of request.
+type RequestKind string
+
+const (
+	RequestCancel RequestKind = "cancel"
+	RequestResume RequestKind = "resume"
+)

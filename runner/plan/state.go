@@ -1,0 +1,161 @@
+package plan
+
+import (
+	"strconv"
+
+	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// Outcome is how a run ended.
+type Outcome string
+
+const (
+	OutcomeSucceeded Outcome = "succeeded"
+	OutcomeFailed    Outcome = "failed"
+	OutcomeCancelled Outcome = "cancelled"
+)
+
+// RunState is what a run is at, as status --json shows it.
+type RunState string
+
+const (
+	RunRunning    RunState = "running"
+	RunHolding    RunState = "held"
+	RunCancelling RunState = "cancelling"
+	RunClosing    RunState = "closing" // ended, instances still to go
+	RunSucceeded  RunState = "succeeded"
+	RunFailed     RunState = "failed"
+	RunCancelled  RunState = "cancelled"
+)
+
+// State is a run as its journal tells it, and as snapshots keep it: the
+// exported fields are its JSON. Views (Run, Summary, the records below) are for
+// showing; nothing outside this package changes a State.
+type State struct {
+	Spec *job.Spec `json:"-"`
+
+	Now     Time    `json:"now"`
+	Cancel  bool    `json:"cancel,omitempty"`
+	Held    string  `json:"held,omitempty"` // the reason, "" if it is not
+	Outcome Outcome `json:"outcome,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Closed  bool    `json:"closed,omitempty"`
+	Cost    float64 `json:"cost"`              // of instances that are gone
+	Unknown int     `json:"unknown,omitempty"` // events that this version does not know
+
+	Tasks     []TaskState          `json:"tasks"` // as in Spec.Tasks
+	Launches  map[string]*Launch   `json:"launches,omitempty"`
+	Instances map[string]*Instance `json:"instances,omitempty"` // that are not gone
+	// Past holds the tokens of closed intents.
+	Past map[string]string `json:"past,omitempty"` // token -> fleet
+	Cool []PoolCooled      `json:"cool,omitempty"`
+	// Moved holds the groups that left spot for want of capacity.
+	Moved map[string]bool `json:"moved,omitempty"`
+
+	work working // derived and volatile, rebuilt from the above
+}
+
+// TaskState is a task's indexes.
+type TaskState struct {
+	Indexes []IndexState `json:"indexes"`
+}
+
+// IndexPhase is what an index of a task is at.
+type IndexPhase string
+
+const (
+	IndexBlocked   IndexPhase = "blocked" // waits for what it depends on
+	IndexReady     IndexPhase = "ready"   // waits for an instance
+	IndexWaiting   IndexPhase = "waiting" // backs off before the next attempt
+	IndexAssigned  IndexPhase = "assigned"
+	IndexRunning   IndexPhase = "running"
+	IndexSucceeded IndexPhase = "succeeded"
+	IndexFailed    IndexPhase = "failed"
+	IndexCancelled IndexPhase = "cancelled"
+)
+
+// IndexState is one index: its attempts and what is left of its budgets.
+type IndexState struct {
+	Phase      IndexPhase         `json:"phase"`
+	Attempts   []AttemptRecord    `json:"attempts,omitempty"` // accepted ones and the assigned one, by number
+	Next       int                `json:"next,omitempty"`     // the last number given
+	NotBefore  Time               `json:"not_before,omitempty"`
+	Charged    int                `json:"charged,omitempty"` // against Retries.Attempts
+	Preempted  int                `json:"preempted,omitempty"`
+	Failures   int                `json:"failures,omitempty"`
+	Hosts      int                `json:"hosts,omitempty"`      // infrastructure
+	FreeHosts  int                `json:"free_hosts,omitempty"` // hosts replaced free under final attempts
+	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"` // newest known
+	Bad        []string           `json:"bad,omitempty"`        // checkpoints that could not be restored
+	Output     *job.Manifest      `json:"output,omitempty"`     // of the attempt that succeeded
+	Reason     string             `json:"reason,omitempty"`     // why it ended, when not by success
+	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
+	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
+}
+
+// AttemptRecord is an attempt as the table of attempts shows it.
+type AttemptRecord struct {
+	Attempt    int                `json:"attempt"`
+	Instance   string             `json:"instance"`
+	Fleet      string             `json:"fleet"`
+	Offer      providers.Offer    `json:"offer"`
+	Final      bool               `json:"final,omitempty"`
+	Assigned   Time               `json:"assigned"`
+	Accepted   Time               `json:"accepted,omitempty"` // 0: not yet
+	Ended      Time               `json:"ended,omitempty"`    // 0: not yet
+	Restore    *job.CheckpointRef `json:"restore,omitempty"`
+	Verdict    *Verdict           `json:"verdict,omitempty"`
+	Evidence   *Evidence          `json:"evidence,omitempty"`
+	Left       *Left              `json:"left,omitempty"`
+	Cost       float64            `json:"cost,omitempty"`
+	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"`
+}
+
+// Launch is an open intent.
+type Launch struct {
+	LaunchOpened
+	Opened   Time         `json:"opened"`
+	Answered bool         `json:"answered,omitempty"`
+	Error    *LaunchError `json:"error,omitempty"`
+	Tries    int          `json:"tries,omitempty"`
+	Retry    Time         `json:"retry,omitempty"` // not before
+}
+
+// InstancePhase is what an instance is at, as the controller sees it.
+type InstancePhase string
+
+const (
+	InstanceBooting  InstancePhase = "booting"
+	InstanceUp       InstancePhase = "ready"
+	InstanceWarned   InstancePhase = "noticed"
+	InstanceDraining InstancePhase = "leaving" // its agent leaves
+	InstanceEnd      InstancePhase = "ending"  // we end it
+)
+
+// Instance is one that was rented and is not confirmed gone.
+type Instance struct {
+	ID        string          `json:"id"`
+	Token     string          `json:"token"`
+	Fleet     string          `json:"fleet"`
+	Group     string          `json:"group"`
+	Offer     providers.Offer `json:"offer"`
+	Slots     int             `json:"slots"`
+	Phase     InstancePhase   `json:"phase"`
+	Where     string          `json:"where,omitempty"`
+	Isolation string          `json:"isolation,omitempty"`
+	Boot      string          `json:"boot,omitempty"`
+	Launched  Time            `json:"launched"`
+	Ready     Time            `json:"ready,omitempty"`
+	Notice    *job.Notice     `json:"notice,omitempty"`
+	Rebalance bool            `json:"rebalance,omitempty"` // place nothing more there
+	Ending    EndingReason    `json:"ending,omitempty"`
+	// Attempts assigned to it that have not ended.
+	Attempts []job.AttemptID `json:"attempts,omitempty"`
+	// Ended ones whose acknowledgement its agent may not have seen.
+	Acknowledge []job.AttemptID `json:"acknowledge,omitempty"`
+	Used        int             `json:"used,omitempty"`   // attempts that ended on it
+	Failed      int             `json:"failed,omitempty"` // attempts that failed on it at once, in a row
+}
+
+func indexText(index int) string { return strconv.Itoa(index) }
