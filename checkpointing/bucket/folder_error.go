@@ -6,6 +6,8 @@ import (
 	"path"
 )
 
+const hintObjectAndPrefix = "in a folder a key cannot be an object and the prefix of others at once"
+
 // folderError makes the error of an operation from that of a system call.
 func folderError(op, key string, err error) error {
 	var already *Error
@@ -19,7 +21,7 @@ func folderError(op, key string, err error) error {
 	case isTooLong(err):
 		e.Code, e.Hint = CodeInvalid, "a folder holds names of at most 255 bytes"
 	case isNotDir(err), isDir(err):
-		e.Code, e.Hint = CodeInvalid, "in a folder a key cannot be an object and the prefix of others at once"
+		e.Code, e.Hint = CodeInvalid, hintObjectAndPrefix
 	case errors.Is(err, fs.ErrNotExist):
 		e.Code = CodeNotFound
 	case errors.Is(err, fs.ErrPermission), isReadOnly(err):

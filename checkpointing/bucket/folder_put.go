@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -34,16 +36,30 @@ func (f *folder) Put(ctx context.Context, key string, body io.ReadSeeker, cond C
 		return Object{}, f.fail("put", key, err)
 	}
 	defer f.root.Remove(staged)
-	var o Object
-	if cond.Absent {
-		o, err = f.create(ctx, key, name, staged)
+	w := &write{f: f, key: key, name: name, staged: staged, cond: cond}
+	if cond.Absent && !lockCreates {
+		err = w.create(ctx)
 	} else {
-		o, err = f.replace(ctx, key, name, staged, cond)
+		err = w.replace(ctx)
+	}
+	if err == nil && cond != (Condition{}) && !f.options.noSync {
+		err = w.flush()
 	}
 	if err != nil {
 		return Object{}, f.fail("put", key, err)
 	}
-	return o, nil
+	return object(key, w.info), nil
+}
+
+// write is one Put whose bytes are staged.
+type write struct {
+	f       *folder
+	key     string
+	name    string
+	staged  string
+	cond    Condition
+	info    fs.FileInfo // of the staged file with its final time
+	changed []string    // directories that got a new entry
 }
 
 // holds looks whether cond holds now.
@@ -77,7 +93,12 @@ func (f *folder) stage(ctx context.Context, body io.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = io.Copy(file, &cancellable{ctx: ctx, Reader: body})
+	switch body.(type) {
+	case *bytes.Reader, *strings.Reader: // one write
+	default:
+		body = &cancellable{ctx: ctx, Reader: body}
+	}
+	_, err = io.Copy(file, body)
 	if err == nil && !f.options.noSync {
 		err = file.Sync()
 	}
@@ -117,113 +138,84 @@ func (r *cancellable) Read(p []byte) (int, error) {
 }
 
 // create names the staged file if no object has the name.
-func (f *folder) create(ctx context.Context, key, name, staged string) (Object, error) {
-	if lockCreates {
-		return f.createLocked(ctx, key, name, staged)
-	}
-	floor, err := f.floor(shardOf(key))
+func (w *write) create(ctx context.Context) error {
+	floor, err := w.f.floor(shardOf(w.key))
 	if err != nil {
-		return Object{}, err
+		return err
 	}
-	info, err := f.later(staged, floor)
-	if err != nil {
-		return Object{}, err
+	if err := w.later(floor); err != nil {
+		return err
 	}
-	err = f.place(key, name, true, func() error { return f.link(staged, name) })
+	err = w.place(func() error { return w.f.link(w.staged, w.name) })
 	switch {
-	case err == nil:
-		return object(key, info), nil
 	case errors.Is(err, fs.ErrExist):
-		return Object{}, conflict(key, "it exists")
+		return conflict(w.key, "it exists")
 	case isLinkRefused(err):
-		return f.createLocked(ctx, key, name, staged)
+		return w.replace(ctx) // as all writers on this file system do
 	}
-	return Object{}, err
+	return err
 }
 
-// createLocked is create for file systems without hard links, where every
-// writer comes here.
-func (f *folder) createLocked(ctx context.Context, key, name, staged string) (Object, error) {
-	return f.replace(ctx, key, name, staged, IfAbsent())
-}
-
-// replace gives the staged file the name, whatever had it before, if cond
-// holds. The lock keeps others from writing between the look and the rename.
-func (f *folder) replace(ctx context.Context, key, name, staged string, cond Condition) (Object, error) {
-	unlock, err := f.lock(ctx, "put", key)
+// replace gives the staged file the name, whatever had it before, if the
+// condition holds. The lock keeps others from writing between the look and the
+// rename.
+func (w *write) replace(ctx context.Context) error {
+	unlock, err := w.f.lock(ctx, "put", w.key)
 	if err != nil {
-		return Object{}, err
+		return err
 	}
 	defer unlock()
-	if err := f.holds(key, name, cond); err != nil {
-		return Object{}, err
+	if err := w.f.holds(w.key, w.name, w.cond); err != nil {
+		return err
 	}
-	floor, err := f.floor(shardOf(key))
+	floor, err := w.f.floor(shardOf(w.key))
 	if err != nil {
-		return Object{}, err
+		return err
 	}
-	if before, err := f.root.Lstat(name); err == nil && before.ModTime().After(floor) {
+	if before, err := w.f.root.Lstat(w.name); err == nil && before.ModTime().After(floor) {
 		floor = before.ModTime()
 	}
-	info, err := f.later(staged, floor)
-	if err != nil {
-		return Object{}, err
+	if err := w.later(floor); err != nil {
+		return err
 	}
-	durable := cond != Condition{}
-	if err := f.place(key, name, durable, func() error { return f.root.Rename(staged, name) }); err != nil {
-		return Object{}, err
-	}
-	return object(key, info), nil
+	return w.place(func() error { return w.f.root.Rename(w.staged, w.name) })
 }
 
 // later gives the staged file a time after floor, if it has none yet. The step
 // grows until the file system's resolution shows it.
-func (f *folder) later(staged string, floor time.Time) (fs.FileInfo, error) {
-	info, err := f.root.Lstat(staged)
-	if err != nil {
-		return nil, err
-	}
-	for _, step := range []time.Duration{1, 100, time.Microsecond, time.Millisecond, time.Second, 2 * time.Second} {
-		if info.ModTime().After(floor) {
-			return info, nil
-		}
-		t := floor.Add(step)
-		if err := f.root.Chtimes(staged, t, t); err != nil {
-			return nil, err
-		}
-		if info, err = f.root.Lstat(staged); err != nil {
-			return nil, err
-		}
-	}
-	if !info.ModTime().After(floor) {
-		return nil, &Error{Code: CodeUnsupported, Op: "put", Key: staged, Err: errors.New("the file system does not keep the times that files are given")}
-	}
-	return info, nil
-}
-
-// place calls name until the object's directory is there long enough, and
-// flushes what changed.
-func (f *folder) place(key, name string, durable bool, give func() error) error {
-	changed := []string{path.Dir(key)}
-	for range retries {
-		err := give()
-		if err == nil {
-			if durable {
-				return f.syncDirs(changed)
-			}
-			return nil
-		}
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			made, err := f.makeParents(key)
-			if err != nil {
+func (w *write) later(floor time.Time) (err error) {
+	for _, step := range []time.Duration{0, 1, 100, time.Microsecond, time.Millisecond, time.Second, 2 * time.Second} {
+		if t := floor.Add(step); step > 0 {
+			if err := w.f.root.Chtimes(w.staged, t, t); err != nil {
 				return err
 			}
-			changed = append(changed, made...)
-		case f.removeEmptyDir(name):
+		}
+		if w.info, err = w.f.root.Lstat(w.staged); err != nil {
+			return err
+		}
+		if w.info.ModTime().After(floor) {
+			return nil
+		}
+	}
+	return &Error{Code: CodeUnsupported, Op: "put", Key: w.key, Err: errors.New("the file system does not keep the times that files are given")}
+}
+
+// place calls give until the object's directory is there long enough.
+func (w *write) place(give func() error) error {
+	w.changed = []string{path.Dir(w.key)}
+	for range retries {
+		err := give()
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fs.ErrNotExist):
+			if err := w.makeParents(); err != nil {
+				return err
+			}
+		case w.f.removeEmptyDir(w.name):
 			// A leftover of a Delete that was cut short.
-		case f.isDirectory(name):
-			return &Error{Code: CodeInvalid, Op: "put", Key: key, Err: errors.New("it is the prefix of other objects"), Hint: "in a folder a key cannot be an object and the prefix of others at once"}
+		case w.f.isDirectory(w.name):
+			return &Error{Code: CodeInvalid, Op: "put", Key: w.key, Err: errors.New("it is the prefix of other objects"), Hint: hintObjectAndPrefix}
 		default:
 			return err
 		}
@@ -236,33 +228,30 @@ func (f *folder) isDirectory(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// makeParents makes the directories above key and tells in which ones it made
-// something.
-func (f *folder) makeParents(key string) (changed []string, err error) {
-	for i, c := range key {
+// makeParents makes the directories above the key.
+func (w *write) makeParents() error {
+	for i, c := range w.key {
 		if c != '/' {
 			continue
 		}
-		dir := key[:i]
-		err := f.root.Mkdir(dir, 0o777)
+		dir := w.key[:i]
+		err := w.f.root.Mkdir(dir, 0o777)
 		switch {
 		case err == nil:
-			changed = append(changed, path.Dir(dir))
+			w.changed = append(w.changed, path.Dir(dir))
 		case errors.Is(err, fs.ErrNotExist):
-			return changed, nil // removed under our feet; the caller tries again
+			return nil // removed under our feet; the caller tries again
 		case !errors.Is(err, fs.ErrExist):
-			return changed, err
+			return err
 		}
 	}
-	return changed, nil
+	return nil
 }
 
-func (f *folder) syncDirs(dirs []string) error {
-	if f.options.noSync {
-		return nil
-	}
-	for _, name := range dirs {
-		if err := syncDir(f.root, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// flush makes the new names survive a power cut.
+func (w *write) flush() error {
+	for _, dir := range w.changed {
+		if err := syncDir(w.f.root, dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
