@@ -1,0 +1,176 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// swaps is how often a compare-and-swap of a desired document is tried anew
+// before the bucket is held to be at fault: it has one writer at a time, and
+// two while a lease changes hands.
+const swaps = 8
+
+// Names of the documents of an instance, as InstanceOf gives them.
+const (
+	DesiredName = "desired.json"
+	StatusName  = "status.json"
+)
+
+// ReadDesired reads what an instance should do, with the object it was read
+// from, whose Version WriteDesired takes. Errors: bucket.ErrNotFound,
+// ErrVersion, ErrCorrupt. May be repeated.
+func ReadDesired(ctx context.Context, b bucket.Bucket, run, instance string) (job.Desired, bucket.Object, error) {
+	if err := checkInstance(instance); err != nil {
+		return job.Desired{}, bucket.Object{}, err
+	}
+	key := DesiredKey(run, instance)
+	desired, object, err := read[job.Desired](ctx, b, key)
+	if err == nil && (desired.Run != run || desired.Instance != instance) {
+		err = corrupt(key, "it is for instance %q of run %q", desired.Instance, desired.Run)
+	}
+	return desired, object, err
+}
+
+// WriteDesired writes what an instance should do, over a document with a lower
+// (Epoch, Sequence) or over none. version is that of the document last seen,
+// "" for none; it saves a read and need not be right. Errors: ErrStale when a
+// document that is not lower is there (the same one is a success, so a write
+// of unknown outcome may be repeated); those of the bucket.
+func WriteDesired(ctx context.Context, b bucket.Bucket, desired job.Desired, version string) (bucket.Object, error) {
+	if err := checkInstance(desired.Instance); err != nil {
+		return bucket.Object{}, err
+	}
+	desired.Version = job.SpecVersion
+	data, err := encode(desired)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	key := DesiredKey(desired.Run, desired.Instance)
+	for range swaps {
+		cond := bucket.IfAbsent()
+		if version != "" {
+			cond = bucket.IfVersion(version)
+		}
+		object, putErr := writeObject(ctx, b, key, data, cond)
+		if putErr == nil {
+			return object, nil
+		}
+		err = putErr
+		if !errors.Is(putErr, bucket.ErrConflict) && !errors.Is(putErr, bucket.ErrUnavailable) && !errors.Is(putErr, bucket.ErrNotFound) {
+			return bucket.Object{}, putErr
+		}
+		found, done, readErr := supersedes(ctx, b, key, data, desired)
+		if done || readErr != nil {
+			return found, readErr
+		}
+		version = found.Version
+		if !errors.Is(putErr, bucket.ErrConflict) && !errors.Is(putErr, bucket.ErrNotFound) {
+			return bucket.Object{}, putErr // not written, and not for want of a version
+		}
+	}
+	return bucket.Object{}, err
+}
+
+// supersedes looks at what is at key: ours (done), one that is not lower (an
+// error), or one that may be replaced.
+func supersedes(ctx context.Context, b bucket.Bucket, key string, ours []byte, desired job.Desired) (object bucket.Object, done bool, err error) {
+	data, object, err := readObject(ctx, b, key)
+	if errors.Is(err, bucket.ErrNotFound) {
+		return bucket.Object{}, false, nil
+	}
+	if err != nil {
+		return object, false, err
+	}
+	if bytes.Equal(data, ours) {
+		return object, true, nil
+	}
+	found, err := decode[job.Desired](key, data)
+	if err != nil {
+		return object, false, err
+	}
+	if !DesiredLess(found, desired) {
+		return object, false, &Error{
+			Code: CodeStale, Op: "write", Key: key,
+			Err: fmt.Errorf("epoch %d, entry %d is there, and %d, %d is not above it", found.Epoch, found.Sequence, desired.Epoch, desired.Sequence),
+		}
+	}
+	return object, false, nil
+}
+
+// DesiredLess reports whether a is older than b: by epoch, then by sequence.
+func DesiredLess(a, b job.Desired) bool {
+	if a.Epoch != b.Epoch {
+		return a.Epoch < b.Epoch
+	}
+	return a.Sequence < b.Sequence
+}
+
+// ReadStatus reads what an instance does and did. Errors: bucket.ErrNotFound,
+// ErrVersion, ErrCorrupt. May be repeated.
+func ReadStatus(ctx context.Context, b bucket.Bucket, run, instance string) (job.Status, bucket.Object, error) {
+	if err := checkInstance(instance); err != nil {
+		return job.Status{}, bucket.Object{}, err
+	}
+	key := StatusKey(run, instance)
+	status, object, err := read[job.Status](ctx, b, key)
+	if err == nil && (status.Run != run || status.Instance != instance) {
+		err = corrupt(key, "it is of instance %q of run %q", status.Instance, status.Run)
+	}
+	return status, object, err
+}
+
+// WriteStatus writes an instance's status, whole, over whatever is there: its
+// agent is its only writer. Errors are the bucket's. May be repeated.
+func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status) (bucket.Object, error) {
+	if err := checkInstance(status.Instance); err != nil {
+		return bucket.Object{}, err
+	}
+	status.Version = job.SpecVersion
+	data, err := encode(status)
+	if err != nil {
+		return bucket.Object{}, err
+	}
+	return writeObject(ctx, b, StatusKey(status.Run, status.Instance), data, bucket.Condition{})
+}
+
+// Document is one document of an instance, as a listing shows it.
+type Document struct {
+	Instance string
+	Name     string // DesiredName, StatusName
+	Object   bucket.Object
+}
+
+// ListDocuments lists the documents of a run's instances by their names
+// alone, in order of instance and name. The sequence ends after its first
+// error. May be repeated.
+func ListDocuments(ctx context.Context, b bucket.Bucket, run string) iter.Seq2[Document, error] {
+	return func(yield func(Document, error) bool) {
+		for object, err := range b.List(ctx, InstancesPrefix(run), "") {
+			if err != nil {
+				yield(Document{}, err)
+				return
+			}
+			instance, name, ok := InstanceOf(run, object.Key)
+			if ok && !yield(Document{Instance: instance, Name: name, Object: object}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func checkInstance(instance string) error {
+	if instance != "" && !strings.Contains(instance, "/") {
+		return nil
+	}
+	return &bucket.Error{
+		Code: bucket.CodeInvalid, Op: "open", Key: instance,
+		Err: fmt.Errorf("%q cannot be the id of an instance: it is empty or has a slash", instance),
+	}
+}
