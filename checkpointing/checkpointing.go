@@ -1,11 +1,3 @@
-// Package checkpointing saves a directory into a bucket as content-addressed
-// chunks and one manifest, and restores it, whole or not at all.
-//
-// The order of writes is the promise: chunks first, the manifest last, so a
-// reader finds a whole checkpoint or none; deletion goes the other way. A
-// manifest's name carries the attempt's number and a sequence, so that a stale
-// writer can never replace what a later attempt saved. The same form serves
-// outputs and the workdir, which are manifests under keys of their own.
 package checkpointing
 
 import (
@@ -64,9 +56,12 @@ type SaveOptions struct {
 // Progress is how far a save or a restore has come.
 type Progress struct {
 	Stage      Stage
-	BytesDone  int64 // sent or fetched so far
-	BytesTotal int64 // known so far
-	Files      int
+	BytesDone  int64 // of the files' content, sent or fetched so far
+	BytesTotal int64 // of the files' content, known so far
+	// BytesShared is what need not be sent since the bucket has it, or since
+	// it is a hole. What remains is BytesTotal - BytesDone - BytesShared.
+	BytesShared int64
+	Files       int
 }
 
 // Stage is the part of its work that a save or restore is at.
@@ -84,8 +79,11 @@ const (
 // SaveResult is a committed checkpoint with what it cost.
 type SaveResult struct {
 	Ref       Ref
-	BytesSent int64         // chunks that were not there yet
+	BytesSent int64         // chunks that were not there yet, as stored
 	Elapsed   time.Duration // from the call to the commit
+	// Skipped names what a checkpoint cannot hold, with the reason: sockets,
+	// FIFOs, devices, and links that lead out of the directory.
+	Skipped []string
 }
 
 // RestoreOptions says how to restore.
@@ -138,8 +136,10 @@ type CollectOptions struct {
 	// Roots yields the key of every manifest that is to live: checkpoints,
 	// outputs, cache entries, workdirs, inputs. It is called twice, before and
 	// after the grace; an error stops the collection before it deletes.
-	Roots  func(ctx context.Context) iter.Seq2[string, error]
-	Grace  time.Duration
+	Roots func(ctx context.Context) iter.Seq2[string, error]
+	Grace time.Duration
+	// DryRun deletes no chunk and does not wait; Removed and BytesRemoved tell
+	// what would go.
 	DryRun bool
 }
 

@@ -21,6 +21,8 @@ const (
 	CodeFull Code = "full"
 	// CodeVersion: the manifest is of a format this engine does not know.
 	CodeVersion Code = "version"
+	// CodeLocal: the local file system refused a read or a write.
+	CodeLocal Code = "local"
 )
 
 // Error is a failure of a save or a restore that is not the bucket's (those

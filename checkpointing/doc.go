@@ -1,0 +1,38 @@
+// Package checkpointing saves a directory into a bucket as content-addressed
+// chunks and one manifest, and restores it, whole or not at all.
+//
+// The order of writes is the promise: chunks first, the manifest last, so a
+// reader finds a whole checkpoint or none; deletion goes the other way. A
+// manifest's name carries the attempt's number and a sequence, so that a stale
+// writer can never replace what a later attempt saved. The same form serves
+// outputs and the workdir, which are manifests under keys of their own.
+//
+// # What is kept
+//
+// Regular files with permission bits, modification times and holes;
+// directories, empty ones too; symbolic links, as links. Owners, setuid bits,
+// extended attributes and hard links between files are not kept. Sockets,
+// FIFOs and devices are skipped and named in the result.
+//
+// A link is kept when it is relative and stays inside, with ".." only at its
+// beginning. An absolute link into the saved directory is kept as the relative
+// one that means the same, since the directory may lie elsewhere at the next
+// attempt. Any other is skipped and named. Restore refuses what Save would not
+// have written.
+//
+// # What a save sees
+//
+// The directory may be in use. It is scanned, what changed since it was read
+// is read (all of it, the first time), and it is scanned again, until a scan
+// finds everything as it was read. That scan is the checkpoint. A file that is
+// replaced by rename, as careful programs do, settles at once; one that is
+// written without end is named in an error with CodeUnsettled.
+//
+// # Choosing what to restore
+//
+// RestoreNewest takes the newest whole checkpoint of a series, names the
+// damaged ones it passed over, and never mistakes a series whose checkpoints
+// are all damaged for an empty one.
+//
+// The stored form is described in FORMAT.md.
+package checkpointing

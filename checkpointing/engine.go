@@ -1,0 +1,208 @@
+package checkpointing
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+)
+
+const (
+	// parallel is how many chunks are under way at once. Each takes up to
+	// three times chunkSize of memory.
+	parallel = 4
+	// tries is how often a call to the bucket is made before its failure is
+	// the engine's.
+	tries = 5
+)
+
+// engine is the plain engine: chunks of fixed size, one manifest.
+type engine struct {
+	bucket bucket.Bucket
+	codec  *codec
+	// buffers holds []byte of chunkSize capacity.
+	buffers sync.Pool
+
+	mu sync.Mutex
+	// last is the manifest that was saved or restored last, mostly the next
+	// save's base.
+	last    *manifest
+	lastRef Ref
+	// damaged chunks were found wrong or missing; a save that has their
+	// content writes them anew instead of sharing them.
+	damaged map[string]bool
+}
+
+func newEngine(b bucket.Bucket) Engine {
+	return &engine{
+		bucket:  b,
+		codec:   sharedCodec(),
+		buffers: sync.Pool{New: func() any { return new(make([]byte, 0, chunkSize+1)) }},
+		damaged: map[string]bool{},
+	}
+}
+
+// List implements Engine.
+func (e *engine) List(ctx context.Context, prefix string) ([]Ref, error) {
+	var refs []Ref
+	for o, err := range e.bucket.List(ctx, prefix, "") {
+		if err != nil {
+			return nil, err
+		}
+		if id, ok := idOfKey(o.Key); ok {
+			refs = append(refs, Ref{Key: o.Key, ID: id})
+		}
+	}
+	slices.SortFunc(refs, func(a, b Ref) int {
+		switch {
+		case a.ID.Less(b.ID):
+			return -1
+		case b.ID.Less(a.ID):
+			return 1
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	return refs, nil
+}
+
+// Inspect implements Engine.
+func (e *engine) Inspect(ctx context.Context, ref Ref) (Ref, []Entry, error) {
+	m, full, err := e.manifest(ctx, "inspect", ref)
+	if err != nil {
+		return Ref{}, nil, err
+	}
+	entries := make([]Entry, len(m.Entries))
+	for i := range m.Entries {
+		entries[i] = m.Entries[i].public()
+	}
+	return full, entries, nil
+}
+
+// manifest fetches and checks what ref points at.
+func (e *engine) manifest(ctx context.Context, op string, ref Ref) (*manifest, Ref, error) {
+	data, err := e.get(ctx, ref.Key, maxManifest)
+	if err != nil {
+		return nil, Ref{}, missing(op, ref.Key, err)
+	}
+	if ref.Digest != "" && digestOf(data).String() != ref.Digest {
+		return nil, Ref{}, &Error{Code: CodeCorrupt, Op: op, What: ref.Key, Err: errors.New("the manifest is not the one that was committed: its digest differs"), Hint: hintOlder}
+	}
+	m, err := decodeManifest(data)
+	if err != nil {
+		return nil, Ref{}, manifestError(op, ref.Key, err)
+	}
+	if id, ok := idOfKey(ref.Key); ok && id != m.ID {
+		return nil, Ref{}, &Error{Code: CodeCorrupt, Op: op, What: ref.Key, Err: errors.New("the manifest is that of " + ManifestName(m.ID)), Hint: hintOlder}
+	}
+	return m, m.ref(ref.Key, data), nil
+}
+
+const (
+	hintOlder   = "an older checkpoint may be whole"
+	hintVersion = "use a version of spotrelay that knows it"
+	hintUnsafe  = "it was not made by spotrelay; do not use this bucket before you know who wrote it"
+)
+
+func manifestError(op, key string, err error) error {
+	var version errVersion
+	var unsafe *errUnsafe
+	switch {
+	case errors.As(err, &version):
+		return &Error{Code: CodeVersion, Op: op, What: key, Err: err, Hint: hintVersion}
+	case errors.As(err, &unsafe):
+		return &Error{Code: CodeUnsafe, Op: op, What: key, Err: err, Hint: hintUnsafe}
+	}
+	return &Error{Code: CodeCorrupt, Op: op, What: key, Err: err, Hint: hintOlder}
+}
+
+// missing makes a CodeMissing of a not-found and leaves other errors.
+func missing(op, key string, err error) error {
+	if errors.Is(err, bucket.ErrNotFound) {
+		return &Error{Code: CodeMissing, Op: op, What: key, Err: err, Hint: hintOlder}
+	}
+	return err
+}
+
+// remember keeps a manifest for the next save. It is not changed afterwards.
+func (e *engine) remember(m *manifest, ref Ref) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.last, e.lastRef = m, ref
+}
+
+// remembered is the manifest of ref if it is the last one; nil otherwise, and
+// for a ref without a digest, which only the bucket can resolve.
+func (e *engine) remembered(ref Ref) *manifest {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.last == nil || ref.Digest == "" || ref.Digest != e.lastRef.Digest || ref.Key != e.lastRef.Key {
+		return nil
+	}
+	return e.last
+}
+
+func (e *engine) setDamaged(key string, damaged bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if damaged {
+		e.damaged[key] = true
+	} else {
+		delete(e.damaged, key)
+	}
+}
+
+func (e *engine) isDamaged(key string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.damaged[key]
+}
+
+func (e *engine) buffer() *[]byte   { return e.buffers.Get().(*[]byte) }
+func (e *engine) release(b *[]byte) { *b = (*b)[:0]; e.buffers.Put(b) }
+
+// get reads a whole object of at most limit bytes.
+func (e *engine) get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	return retry(ctx, func() ([]byte, error) {
+		body, o, err := e.bucket.Get(ctx, key, 0, -1)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		if o.Size > limit {
+			return nil, &Error{Code: CodeCorrupt, Op: "get", What: key, Err: errors.New("it is larger than any that spotrelay writes"), Hint: hintOlder}
+		}
+		data := bytes.NewBuffer(make([]byte, 0, o.Size+bytes.MinRead))
+		if _, err := data.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
+			return nil, &bucket.Error{Code: bucket.CodeUnavailable, Op: "get", Key: key, Err: err}
+		}
+		return data.Bytes(), nil
+	})
+}
+
+// retry repeats a call to the bucket while it is unavailable.
+func retry[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval = 100 * time.Millisecond
+	pause.MaxInterval = 5 * time.Second
+	return backoff.Retry(ctx, func() (T, error) {
+		result, err := call()
+		if err != nil && (ctx.Err() != nil || bucket.CodeOf(err) != bucket.CodeUnavailable || isOurs(err)) {
+			return result, backoff.Permanent(err)
+		}
+		return result, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxTries(tries))
+}
+
+// isOurs: an *Error is final, whatever the bucket says about it.
+func isOurs(err error) bool {
+	var ours *Error
+	return errors.As(err, &ours)
+}

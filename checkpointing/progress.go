@@ -1,0 +1,108 @@
+package checkpointing
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"golang.org/x/time/rate"
+)
+
+// reporter calls a Progress function from one goroutine, with the newest
+// state, however many goroutines make progress.
+type reporter struct {
+	call    func(Progress)
+	mu      sync.Mutex
+	state   Progress
+	changed chan struct{}
+	done    chan struct{}
+}
+
+func newReporter(call func(Progress)) *reporter {
+	r := &reporter{call: call}
+	if call == nil {
+		return r
+	}
+	r.changed = make(chan struct{}, 1)
+	r.done = make(chan struct{})
+	go r.run()
+	return r
+}
+
+func (r *reporter) run() {
+	defer close(r.done)
+	for range r.changed {
+		r.call(r.snapshot())
+	}
+}
+
+func (r *reporter) snapshot() Progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// update changes the state and wakes the caller of the function.
+func (r *reporter) update(change func(*Progress)) {
+	if r.call == nil {
+		return
+	}
+	r.mu.Lock()
+	change(&r.state)
+	r.mu.Unlock()
+	select {
+	case r.changed <- struct{}{}:
+	default: // it will see this state too
+	}
+}
+
+func (r *reporter) stage(stage Stage) {
+	r.update(func(p *Progress) { p.Stage = stage })
+}
+
+// stop waits until the last state was reported. No update may come after.
+func (r *reporter) stop() {
+	if r.call == nil {
+		return
+	}
+	close(r.changed)
+	<-r.done
+}
+
+const (
+	maxBurst = 64 << 10
+	minBurst = 4 << 10
+)
+
+// newLimiter bounds bytes a second; nil when it is unbounded.
+func newLimiter(bytesPerSecond int64) *rate.Limiter {
+	if bytesPerSecond <= 0 {
+		return nil
+	}
+	burst := min(max(int(bytesPerSecond/16), minBurst), maxBurst)
+	return rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
+}
+
+// paced reads no faster than its limiter allows, and tells of what it read.
+type paced struct {
+	ctx     context.Context
+	body    io.ReadSeeker
+	limiter *rate.Limiter
+	read    func(n int)
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	if burst := p.limiter.Burst(); len(b) > burst {
+		b = b[:burst]
+	}
+	n, err := p.body.Read(b)
+	if n > 0 {
+		if err := p.limiter.WaitN(p.ctx, n); err != nil {
+			return 0, err
+		}
+		p.read(n)
+	}
+	return n, err
+}
+
+func (p *paced) Seek(offset int64, whence int) (int64, error) { return p.body.Seek(offset, whence) }
