@@ -33,6 +33,10 @@ type Entry struct {
 	Now    plan.Time    `json:"now"`
 	Holder Holder       `json:"holder"`
 	Events []plan.Event `json:"events,omitempty"`
+	// Gap is, in the first entry of a tenure, how long ago by the store's own
+	// time the entry before it was written: time that no controller lived, or
+	// that it did not journal.
+	Gap time.Duration `json:"gap,omitempty"`
 	// Requests are the keys of those that this tick took up, so that none is
 	// taken up twice.
 	Requests []string `json:"requests,omitempty"`
@@ -55,7 +59,7 @@ func DecodeEntry(key string, data []byte) (Entry, error) {
 		return Entry{}, err
 	}
 	entry, err := decode[Entry](key, plain)
-	if err == nil && (entry.Seq < 1 || entry.Epoch < 1 || entry.Now < 0) {
+	if err == nil && (entry.Seq < 1 || entry.Epoch < 1 || entry.Now < 0 || entry.Gap < 0) {
 		err = corrupt(key, "it has sequence %d, epoch %d, time %s", entry.Seq, entry.Epoch, entry.Now)
 	}
 	return entry, err
@@ -151,6 +155,16 @@ func checkSequence(run, key string, want int64) error {
 	return nil
 }
 
+// EntryWritten is the store's own time of an entry's writing. Errors:
+// bucket.ErrNotFound. May be repeated.
+func EntryWritten(ctx context.Context, b bucket.Bucket, run string, seq int64) (time.Time, error) {
+	body, object, err := b.Get(ctx, JournalKey(run, seq), 0, 1)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return object.Modified, body.Close()
+}
+
 // Snapshot is the folded state of a run up to and with entry Seq.
 type Snapshot struct {
 	Version int             `json:"version"`
@@ -158,6 +172,7 @@ type Snapshot struct {
 	Epoch   int64           `json:"epoch"`
 	Now     plan.Time       `json:"now"`
 	Taken   []string        `json:"taken,omitempty"` // requests, see Position
+	Gaps    []Gap           `json:"gaps,omitempty"`
 	State   json.RawMessage `json:"state"`
 	Written time.Time       `json:"written"` // for people
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/runner/job"
-	"github.com/spotrelay/spotrelay/runner/plan"
 )
 
 const (
@@ -23,7 +22,7 @@ type Journal struct {
 	run    string
 	epoch  int64
 	holder Holder
-	last   int64
+	last   int64 // known; after it the next is written
 }
 
 // OpenJournal is a journal whose last entry is known to be at position, to be
@@ -35,7 +34,12 @@ func OpenJournal(b bucket.Bucket, run string, at Position, epoch int64, holder H
 // Last is the sequence number of the last entry it knows.
 func (j *Journal) Last() int64 { return j.last }
 
-// Append writes the next entry: one object for all that a tick decided. It is
+// Moved says that others' entries up to a position were read: a claim that lost
+// to a late entry of an older epoch goes on after it.
+func (j *Journal) Moved(at Position) { j.last = at.Seq }
+
+// Append writes the next entry: one object for all that a tick decided (Now,
+// Events and so on; what marks it as the journal's is filled in). It is
 // created only if nobody wrote that entry before. After a refusal or a lost
 // answer the entry is read back and its nonce compared, so that its own is
 // never taken for another's; what may pass is tried again until ctx ends.
@@ -43,11 +47,9 @@ func (j *Journal) Last() int64 { return j.last }
 // Errors: ErrLost when another writer's entry is there: the caller must stop
 // before it acts. Any other error leaves open whether the entry is there or
 // will be; the caller must not go on as if it were, or were not.
-func (j *Journal) Append(ctx context.Context, now plan.Time, events []plan.Event, requests []string) (Entry, error) {
-	entry := Entry{
-		Version: job.SpecVersion, Seq: j.last + 1, Epoch: j.epoch, Nonce: rand.Text(),
-		Now: now, Holder: j.holder, Events: events, Requests: requests,
-	}
+func (j *Journal) Append(ctx context.Context, entry Entry) (Entry, error) {
+	entry.Version, entry.Seq, entry.Epoch = job.SpecVersion, j.last+1, j.epoch
+	entry.Nonce, entry.Holder = rand.Text(), j.holder
 	data, err := EncodeEntry(entry)
 	if err != nil {
 		return Entry{}, err

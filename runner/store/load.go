@@ -24,8 +24,28 @@ type Position struct {
 	// Taken holds the keys of requests that were taken up and may still lie
 	// in the bucket.
 	Taken map[string]bool
+	// Gaps are the times that the run's own time does not count.
+	Gaps []Gap
 	// Snapshot is the newest that is known; 0: none.
 	Snapshot int64
+}
+
+// Gap is a time between two tenures, or before the first entry of one.
+type Gap struct {
+	At     plan.Time     `json:"at"` // when, by the run's time
+	Length time.Duration `json:"length"`
+}
+
+// Age is how long ago by any clock a moment of the run's time was at most, at
+// now: gaps count, which the run's time leaves out.
+func (p *Position) Age(at, now plan.Time) time.Duration {
+	age := now - at
+	for _, gap := range p.Gaps {
+		if gap.At >= at {
+			age += gap.Length
+		}
+	}
+	return age
 }
 
 // Fold applies an entry, which must be the next, to a state and the position.
@@ -33,7 +53,15 @@ func (p *Position) Fold(state *plan.State, entry Entry) {
 	for _, event := range entry.Events {
 		state.Apply(event)
 	}
+	p.Pass(entry)
+}
+
+// Pass moves the position past an entry whose events the state has already.
+func (p *Position) Pass(entry Entry) {
 	p.Seq, p.Epoch, p.Now = entry.Seq, entry.Epoch, max(p.Now, entry.Now)
+	if entry.Gap > 0 {
+		p.Gaps = append(p.Gaps, Gap{At: entry.Now, Length: entry.Gap})
+	}
 	for _, key := range entry.Requests {
 		if p.Taken == nil {
 			p.Taken = map[string]bool{}
@@ -108,22 +136,28 @@ func Follow(ctx context.Context, b bucket.Bucket, run string, poll time.Duration
 	}
 }
 
-// WriteSnapshot keeps a folded state, to shorten reading. One that is there
-// already is left. Errors are the bucket's; none of them harms the run. May be
-// repeated.
-func WriteSnapshot(ctx context.Context, b bucket.Bucket, run string, state *plan.State, at Position) error {
+// TakeSnapshot folds a state into a snapshot, which shares nothing with it. It
+// does no I/O.
+func TakeSnapshot(state *plan.State, at Position) (Snapshot, error) {
 	folded, err := json.Marshal(state)
 	if err != nil {
-		return fmt.Errorf("encoding a snapshot: %w", err)
+		return Snapshot{}, fmt.Errorf("encoding a snapshot: %w", err)
 	}
-	data, err := EncodeSnapshot(Snapshot{
-		Version: job.SpecVersion, Seq: at.Seq, Epoch: at.Epoch, Now: at.Now,
+	return Snapshot{
+		Version: job.SpecVersion, Seq: at.Seq, Epoch: at.Epoch, Now: at.Now, Gaps: slices.Clone(at.Gaps),
 		Taken: slices.Sorted(maps.Keys(at.Taken)), State: folded, Written: time.Now().UTC(),
-	})
+	}, nil
+}
+
+// WriteSnapshot keeps a snapshot, to shorten reading. One that is there already
+// is left. Errors are the bucket's; none of them harms the run. May be
+// repeated.
+func WriteSnapshot(ctx context.Context, b bucket.Bucket, run string, snapshot Snapshot) error {
+	data, err := EncodeSnapshot(snapshot)
 	if err != nil {
 		return err
 	}
-	_, err = writeObject(ctx, b, SnapshotKey(run, at.Seq), data, bucket.IfAbsent())
+	_, err = writeObject(ctx, b, SnapshotKey(run, snapshot.Seq), data, bucket.IfAbsent())
 	if errors.Is(err, bucket.ErrConflict) {
 		return nil
 	}
@@ -169,7 +203,7 @@ func readSnapshot(ctx context.Context, b bucket.Bucket, spec *job.Spec, key stri
 	if err != nil {
 		return nil, Position{}, corrupt(key, "%w", err)
 	}
-	at := Position{Seq: snapshot.Seq, Epoch: snapshot.Epoch, Now: snapshot.Now, Snapshot: snapshot.Seq}
+	at := Position{Seq: snapshot.Seq, Epoch: snapshot.Epoch, Now: snapshot.Now, Gaps: snapshot.Gaps, Snapshot: snapshot.Seq}
 	for _, taken := range snapshot.Taken {
 		if at.Taken == nil {
 			at.Taken = map[string]bool{}
@@ -182,6 +216,7 @@ func readSnapshot(ctx context.Context, b bucket.Bucket, spec *job.Spec, key stri
 // restoreState makes a state of its JSON.
 func restoreState(spec *job.Spec, data []byte) (*plan.State, error) {
 	state := plan.New(spec)
+	state.Tasks = nil // so that nothing of the new state shows through
 	if err := json.Unmarshal(data, state); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,117 @@
+// Package controller carries a run to its end: it observes, lets the planner
+// decide, journals the decision and then acts on it, over and over. One
+// controller at a time owns a run, by its lease; whatever one leaves undone the
+// next one, started anywhere, takes up from the bucket.
+package controller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/plan"
+	"github.com/spotrelay/spotrelay/runner/store"
+)
+
+// Providers gives providers by their names; a plugin manager is one.
+type Providers interface {
+	// Provider may be called at any time and repeatedly; what it gives goes on
+	// working, or fails with *providers.Error, when the plugin behind it is
+	// started again.
+	Provider(ctx context.Context, name string) (providers.Provider, error)
+}
+
+// Options says what to control, and with what.
+type Options struct {
+	Bucket    bucket.Bucket
+	Run       string
+	Providers Providers
+	Log       *slog.Logger // nil: none
+	// Observe is called after each tick with the state, on the controller's
+	// goroutine; it must not keep or change it. May be nil.
+	Observe func(*plan.State)
+	// Name of the holder for people, such as user@host; "" is made up.
+	Name string
+	// Wait for the lease while another controller lives, instead of ErrHeld.
+	Wait bool
+}
+
+// Run controls a run until it is closed, which gives nil, or until ctx ends,
+// which gives ctx's error: the lease is then released and the run left as it
+// is, for another call to go on with. A lease that was lost for a while for
+// want of a reachable bucket is taken again when nobody else has it.
+//
+// Errors: ErrHeld (a *HeldError) when another controller has the run,
+// store.ErrLost when one took it over; bucket.ErrNotFound when there is no such
+// run; store.ErrVersion and store.ErrCorrupt when its documents cannot be read.
+// May be repeated.
+func Run(ctx context.Context, opts Options) error {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	opts.Log = opts.Log.With("run", opts.Run)
+	spec, err := store.ReadSpec(ctx, opts.Bucket, opts.Run)
+	if err != nil {
+		return err
+	}
+	identity, err := bucket.Identify(ctx, opts.Bucket)
+	if err != nil {
+		return err
+	}
+	if closed, err := observeClosed(ctx, opts); closed || err != nil {
+		return err
+	}
+	leaser := &leaser{b: opts.Bucket, run: opts.Run, duration: leaseDuration(spec), holder: self(opts.Name), wait: opts.Wait, log: opts.Log}
+	for tenures := 0; ; tenures++ {
+		held, err := leaser.acquire(ctx)
+		if err != nil && tenures > 0 && passes(err) {
+			// It had the run, and lost sight of the bucket.
+			opts.Log.Warn("the lease cannot be taken again for now", "error", err)
+			if err := sleep(ctx, leaser.duration/5); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = newTenure(opts, spec, identity.ID, held).run(ctx)
+		held.end(ctx, opts.Log)
+		if !errors.Is(err, errExpired) {
+			return err
+		}
+		opts.Log.Warn("the lease expired before it could be renewed; taking it again")
+	}
+}
+
+// observeClosed looks whether a run is over already, so that the lease need
+// not be touched.
+func observeClosed(ctx context.Context, opts Options) (bool, error) {
+	state, _, err := store.LoadRun(ctx, opts.Bucket, opts.Run)
+	if err != nil || !state.Closed {
+		return false, err
+	}
+	if opts.Observe != nil {
+		opts.Observe(state)
+	}
+	return true, nil
+}
+
+// passes: what may be over by itself.
+func passes(err error) bool {
+	return errors.Is(err, bucket.ErrUnavailable) || errors.Is(err, bucket.ErrFull)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
