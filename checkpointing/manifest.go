@@ -22,6 +22,8 @@ const (
 	manifestMagic   = "spotrelay-manifest"
 	// maxManifest bounds an unpacked manifest: some millions of files.
 	maxManifest = 1 << 30
+	// smallFrame is the size below which a packed frame need not tell its own.
+	smallFrame = 1 << 10
 )
 
 // manifest is the root of a checkpoint. FORMAT.md describes its stored form.
@@ -202,9 +204,12 @@ func unpackManifest(body []byte) ([]byte, error) {
 	if err := header.Decode(body); err != nil {
 		return nil, err
 	}
-	// The second bound keeps a small object from asking for much memory.
 	size := header.FrameContentSize
-	if !header.HasFCS || size > maxManifest || size > uint64(len(body))*4096 {
+	if !header.HasFCS {
+		size = smallFrame
+	}
+	// The second bound keeps a small object from asking for much memory.
+	if size > maxManifest || size > smallFrame+uint64(len(body))*4096 {
 		return nil, fmt.Errorf("it would unpack to %d bytes", size)
 	}
 	return sharedCodec().decoder.DecodeAll(body, make([]byte, 0, size))

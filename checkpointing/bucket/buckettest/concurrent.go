@@ -93,7 +93,7 @@ func testConcurrentCreate(t *testing.T, b bucket.Bucket) {
 }
 
 func testConcurrentCount(t *testing.T, b bucket.Bucket) {
-	const writers, times = 50, 4
+	const writers, times = 50, 2
 	each(t, writers, func(int) error { return count(t.Context(), b, times) })
 	if got, _ := get(t, b, "counter", 0, -1); got != strconv.Itoa(writers*times) {
 		t.Errorf("%d writers counted %d times each to %s", writers, times, got)
