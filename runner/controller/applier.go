@@ -62,7 +62,7 @@ type order struct {
 
 // document is what is known of a desired document that was written.
 type document struct {
-	version string
+	at      store.DesiredAt
 	written time.Time
 }
 
@@ -284,10 +284,10 @@ func (a *applier) desired(action *plan.ActionDesired, s stamp) error {
 		return a.ctx.Err()
 	}
 	defer func() { <-a.writes }()
-	object, err := store.WriteDesired(a.ctx, a.b, job.Desired{
+	at, err := store.WriteDesired(a.ctx, a.b, job.Desired{
 		Run: a.run, Instance: action.Instance, Epoch: s.epoch, Sequence: s.sequence,
 		Attempts: action.Attempts, Acknowledged: action.Acknowledged, Leave: action.Leave,
-	}, known.version)
+	}, known.at)
 	if errors.Is(err, store.ErrStale) {
 		a.log.Warn("a newer document is there, this one is dropped", "instance", action.Instance, "error", err)
 		return nil
@@ -295,6 +295,6 @@ func (a *applier) desired(action *plan.ActionDesired, s stamp) error {
 	if err != nil {
 		return err
 	}
-	known.version, known.written = object.Version, time.Now() // of one goroutine at a time, as the key is
+	known.at, known.written = at, time.Now() // of one goroutine at a time, as the key is
 	return nil
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // ReadDesired reads what an instance should do, with the object it was read
-// from, whose Version WriteDesired takes. Errors: bucket.ErrNotFound,
+// from. Errors: bucket.ErrNotFound,
 // ErrVersion, ErrCorrupt. May be repeated.
 func ReadDesired(ctx context.Context, b bucket.Bucket, run, instance string) (job.Desired, bucket.Object, error) {
 	if err := checkInstance(instance); err != nil {
@@ -38,21 +38,34 @@ func ReadDesired(ctx context.Context, b bucket.Bucket, run, instance string) (jo
 	return desired, object, err
 }
 
+// DesiredAt is a desired document that was seen or written: its place in the
+// order and the version of its object. The zero value is none.
+type DesiredAt struct {
+	Epoch    int64
+	Sequence int64
+	Version  string
+}
+
 // WriteDesired writes what an instance should do, over a document with a lower
-// (Epoch, Sequence) or over none. version is that of the document last seen,
-// "" for none; it saves a read and need not be right. Errors: ErrStale when a
-// document that is not lower is there (the same one is a success, so a write
-// of unknown outcome may be repeated); those of the bucket.
-func WriteDesired(ctx context.Context, b bucket.Bucket, desired job.Desired, version string) (bucket.Object, error) {
+// (Epoch, Sequence) or over none. known is the document that was last seen; it
+// saves a read and need not be the newest. Errors: ErrStale when a document that
+// is not lower is there (the same one is a success, so a write of unknown
+// outcome may be repeated); those of the bucket.
+func WriteDesired(ctx context.Context, b bucket.Bucket, desired job.Desired, known DesiredAt) (DesiredAt, error) {
 	if err := checkInstance(desired.Instance); err != nil {
-		return bucket.Object{}, err
+		return known, err
 	}
 	desired.Version = job.SpecVersion
 	data, err := encode(desired)
 	if err != nil {
-		return bucket.Object{}, err
+		return known, err
 	}
 	key := DesiredKey(desired.Run, desired.Instance)
+	written := DesiredAt{Epoch: desired.Epoch, Sequence: desired.Sequence}
+	version := known.Version
+	if version != "" && !DesiredLess(job.Desired{Epoch: known.Epoch, Sequence: known.Sequence}, desired) {
+		version = "" // not to be written over: what is there is looked at
+	}
 	for range swaps {
 		cond := bucket.IfAbsent()
 		if version != "" {
@@ -60,22 +73,28 @@ func WriteDesired(ctx context.Context, b bucket.Bucket, desired job.Desired, ver
 		}
 		object, putErr := writeObject(ctx, b, key, data, cond)
 		if putErr == nil {
-			return object, nil
+			written.Version = object.Version
+			return written, nil
 		}
 		err = putErr
-		if !errors.Is(putErr, bucket.ErrConflict) && !errors.Is(putErr, bucket.ErrUnavailable) && !errors.Is(putErr, bucket.ErrNotFound) {
-			return bucket.Object{}, putErr
+		refused := errors.Is(putErr, bucket.ErrConflict) || errors.Is(putErr, bucket.ErrNotFound)
+		if !refused && !errors.Is(putErr, bucket.ErrUnavailable) {
+			return known, putErr
 		}
 		found, done, readErr := supersedes(ctx, b, key, data, desired)
-		if done || readErr != nil {
-			return found, readErr
+		if readErr != nil {
+			return known, readErr
+		}
+		if done {
+			written.Version = found.Version
+			return written, nil
+		}
+		if !refused {
+			return known, putErr // not written, and not for want of a version
 		}
 		version = found.Version
-		if !errors.Is(putErr, bucket.ErrConflict) && !errors.Is(putErr, bucket.ErrNotFound) {
-			return bucket.Object{}, putErr // not written, and not for want of a version
-		}
 	}
-	return bucket.Object{}, err
+	return known, err
 }
 
 // supersedes looks at what is at key: ours (done), one that is not lower (an
