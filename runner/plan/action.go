@@ -75,6 +75,7 @@ type ActionOffers struct {
 type ActionEnd struct {
 	Fleet    string
 	Instance string
+	Fence    bool // echoed by the answer
 }
 
 // ActionFind looks for the newest whole checkpoint of an index, passing over
@@ -83,6 +84,9 @@ type ActionFind struct {
 	Task    string
 	Index   int
 	Exclude []string // keys that could not be restored
+	// Attempt that ended last, echoed by the answer, so that a late answer to
+	// an earlier question is known as such.
+	Attempt int
 }
 
 // Series is the index as text.

@@ -15,6 +15,7 @@ type Event struct {
 	LaunchClosed   *LaunchClosed   `json:"launch_closed,omitempty"`
 	PoolCooled     *PoolCooled     `json:"pool_cooled,omitempty"`
 	CapacityMoved  *CapacityMoved  `json:"capacity_moved,omitempty"`
+	CapacityShort  *CapacityShort  `json:"capacity_short,omitempty"`
 
 	InstanceFound   *InstanceFound   `json:"instance_found,omitempty"`
 	InstanceReady   *InstanceReady   `json:"instance_ready,omitempty"`
@@ -29,6 +30,7 @@ type Event struct {
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
+	RunFailing      *RunFailing      `json:"run_failing,omitempty"`
 	RunHeld         *RunHeld         `json:"run_held,omitempty"`
 	RunResumed      *RunResumed      `json:"run_resumed,omitempty"`
 	RunEnded        *RunEnded        `json:"run_ended,omitempty"`
@@ -82,6 +84,17 @@ type PoolCooled struct {
 	Until    Time                   `json:"until"` // -1: for the rest of the run
 	Code     providers.Code         `json:"code"`
 	Message  string                 `json:"message,omitempty"`
+	// Times it was cooled in a row; the cooling grows with it.
+	Times int `json:"times,omitempty"`
+}
+
+// CapacityShort says that a group wants instances of a capacity type, has none
+// and got none, since when. What it got ends the shortage.
+type CapacityShort struct {
+	Group    string                 `json:"group"`
+	Capacity providers.CapacityType `json:"capacity"`
+	Since    Time                   `json:"since"`
+	Reason   string                 `json:"reason,omitempty"`
 }
 
 // CapacityMoved says that a group's wait for spot is over and on-demand is
@@ -89,6 +102,8 @@ type PoolCooled struct {
 type CapacityMoved struct {
 	Group string `json:"group"`
 	Back  bool   `json:"back,omitempty"`
+	// Reason it left spot, for people.
+	Reason string `json:"reason,omitempty"`
 }
 
 // InstanceFound is an instance that a listing showed for an open intent whose
@@ -109,6 +124,8 @@ type InstanceReady struct {
 type InstanceNoticed struct {
 	Instance string     `json:"instance"`
 	Notice   job.Notice `json:"notice"`
+	// Withdrawn: it no longer stands.
+	Withdrawn bool `json:"withdrawn,omitempty"`
 }
 
 // InstanceEnding is the decision to end an instance, journalled before the
@@ -116,6 +133,8 @@ type InstanceNoticed struct {
 type InstanceEnding struct {
 	Instance string       `json:"instance"`
 	Reason   EndingReason `json:"reason"`
+	// Evidence that the provider gave before the call, which may overwrite it.
+	Evidence *providers.Evidence `json:"evidence,omitempty"`
 }
 
 // EndingReason says why the controller ends an instance.
@@ -131,6 +150,7 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )
 
 // InstanceGone is the confirmed end of an instance: the provider says so.
@@ -147,6 +167,8 @@ type AttemptAssigned struct {
 	job.AttemptID
 	Instance string             `json:"instance"`
 	Restore  *job.CheckpointRef `json:"restore,omitempty"`
+	// Damaged checkpoints that were passed over when Restore was chosen.
+	Damaged []string `json:"damaged,omitempty"`
 	// Final: one of the last attempts that run on-demand.
 	Final bool `json:"final,omitempty"`
 }
@@ -176,6 +198,10 @@ type AttemptEnded struct {
 	// Left after this charge.
 	Left Left    `json:"left"`
 	Cost float64 `json:"cost"` // this attempt's share of its instance's price, dollars
+	// FreeHost: a host lost under a final attempt, replaced at no charge.
+	FreeHost bool `json:"free_host,omitempty"`
+	// AtOnce: it failed within seconds, which speaks against its instance.
+	AtOnce bool `json:"at_once,omitempty"`
 }
 
 // Left is what remains of an index's budgets.
@@ -193,12 +219,20 @@ type IndexEnded struct {
 	Task   string    `json:"task"`
 	Index  int       `json:"index"`
 	Class  job.Class `json:"class"`
+	Cause  job.Cause `json:"cause,omitempty"`
 	Reason string    `json:"reason"` // one sentence for people
 }
 
 // CancelRequested begins the run's cancellation.
 type CancelRequested struct {
 	By string `json:"by,omitempty"`
+}
+
+// RunFailing ends the run at once: something is wrong that no repetition mends.
+// What runs is cancelled.
+type RunFailing struct {
+	Code   providers.Code `json:"code"`
+	Reason string         `json:"reason"` // the cloud's words, its call and what to do
 }
 
 // RunHeld stops new launches and assignments until it is resumed.

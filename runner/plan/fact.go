@@ -61,6 +61,8 @@ type EndAnswer struct {
 	// Status is the last status document, read after the instance was seen to
 	// be gone; nil: it never wrote one.
 	Status *job.Status
+	// Fence as the action had it: the instance was not known to be gone.
+	Fence bool
 }
 
 // FoundCheckpoint answers an ActionFind: the newest whole checkpoint of an
@@ -71,6 +73,8 @@ type FoundCheckpoint struct {
 	Checkpoint *job.CheckpointRef
 	// Damaged ones that were passed over, by key, for the evidence.
 	Damaged []string
+	// Attempt as the action had it.
+	Attempt int
 }
 
 // Request is what a user asked of the run, by an object under

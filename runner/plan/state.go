@@ -52,6 +52,16 @@ type State struct {
 	Cool []PoolCooled      `json:"cool,omitempty"`
 	// Moved holds the groups that left spot for want of capacity.
 	Moved map[string]bool `json:"moved,omitempty"`
+	// MovedAt is when they left.
+	MovedAt map[string]Time `json:"moved_at,omitempty"`
+	// Short says since when a group gets nothing, by "group/capacity type".
+	Short map[string]Time `json:"short,omitempty"`
+	// Boots counts the boots that failed in a row, by pool.
+	Boots map[string]int `json:"boots,omitempty"`
+	// Tokens counts the intents, for the next one's token.
+	Tokens int `json:"tokens,omitempty"`
+	// Fault is why the run fails at once, "" if it does not.
+	Fault string `json:"fault,omitempty"`
 
 	work working // derived and volatile, rebuilt from the above
 }
@@ -92,6 +102,8 @@ type IndexState struct {
 	Reason     string             `json:"reason,omitempty"`     // why it ended, when not by success
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
+
+	queued int8 // derived: whether and on which side it waits for an instance
 }
 
 // AttemptRecord is an attempt as the table of attempts shows it.
@@ -110,6 +122,7 @@ type AttemptRecord struct {
 	Left       *Left              `json:"left,omitempty"`
 	Cost       float64            `json:"cost,omitempty"`
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"`
+	Damaged    []string           `json:"damaged,omitempty"` // checkpoints passed over for Restore
 }
 
 // Launch is an open intent.
@@ -119,6 +132,7 @@ type Launch struct {
 	Answered bool         `json:"answered,omitempty"`
 	Error    *LaunchError `json:"error,omitempty"`
 	Tries    int          `json:"tries,omitempty"`
+	Tried    Time         `json:"tried,omitempty"` // when the last try failed
 	Retry    Time         `json:"retry,omitempty"` // not before
 }
 
@@ -150,12 +164,12 @@ type Instance struct {
 	Notice    *job.Notice     `json:"notice,omitempty"`
 	Rebalance bool            `json:"rebalance,omitempty"` // place nothing more there
 	Ending    EndingReason    `json:"ending,omitempty"`
+	// Evidence the provider gave before we ended it.
+	Evidence *providers.Evidence `json:"evidence,omitempty"`
 	// Attempts assigned to it that have not ended.
 	Attempts []job.AttemptID `json:"attempts,omitempty"`
-	// Ended ones whose acknowledgement its agent may not have seen.
-	Acknowledge []job.AttemptID `json:"acknowledge,omitempty"`
-	Used        int             `json:"used,omitempty"`   // attempts that ended on it
-	Failed      int             `json:"failed,omitempty"` // attempts that failed on it at once, in a row
+	Used     int             `json:"used,omitempty"`   // attempts that ended on it
+	Failed   int             `json:"failed,omitempty"` // attempts that failed on it at once, in a row
 }
 
 func indexText(index int) string { return strconv.Itoa(index) }

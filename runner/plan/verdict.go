@@ -22,6 +22,8 @@ type Evidence struct {
 	Ending EndingReason `json:"ending,omitempty"`
 	// CancelRequested by the user before it ended.
 	CancelRequested bool `json:"cancel_requested,omitempty"`
+	// RunFailed: the run failed elsewhere before it ended.
+	RunFailed bool `json:"run_failed,omitempty"`
 	// SameExitBefore: the attempt before ended with the same exit code inside
 	// a notice's window and was charged as preempted.
 	SameExitBefore bool `json:"same_exit_before,omitempty"`

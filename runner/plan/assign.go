@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// assign gives ready indexes to instances with room, in task order and then in
+// index order.
+func (t *tick) assign() {
+	if t.over() || t.Held != "" {
+		return
+	}
+	for _, g := range t.work.groups {
+		// Last attempts first, so that nothing else takes what was rented for
+		// them; then spot work on spot, and on on-demand instances that are
+		// there already and have nothing else to do.
+		t.place(g, onDemand, onDemand)
+		t.place(g, onSpot, onSpot)
+		t.place(g, onSpot, onDemand)
+	}
+}
+
+// place gives the queued work of one side to the instances of another.
+func (t *tick) place(g *group, from, to int) {
+	queue, free := &g.sides[from], g.sides[to].free
+	if len(queue.queue) == 0 || len(free) == 0 {
+		return
+	}
+	for _, id := range sortedKeys(free) {
+		for room := free[id]; room > 0; room-- {
+			r, ok := t.takeReady(queue, from)
+			if !ok {
+				return
+			}
+			t.assignTo(r, t.Instances[id], from == onDemand)
+		}
+	}
+}
+
+// takeReady is the next index of a queue that still waits there.
+func (t *tick) takeReady(a *side, number int) (ref, bool) {
+	for len(a.queue) > 0 {
+		r := a.queue.take()
+		if t.at(r).queued != int8(queuedSide+number) {
+			continue
+		}
+		if f := t.work.finds[r]; f != nil && !f.answered {
+			continue // the answer puts it back
+		}
+		return r, true
+	}
+	return ref{}, false
+}
+
+// assignTo gives an index's next attempt to an instance.
+func (t *tick) assignTo(r ref, inst *Instance, final bool) {
+	a := &AttemptAssigned{
+		AttemptID: job.AttemptID{Task: t.Spec.Tasks[r.task].Name, Index: int(r.index), Attempt: t.at(r).Next + 1},
+		Instance:  inst.ID,
+		Final:     final,
+	}
+	if f := t.work.finds[r]; f != nil {
+		a.Restore, a.Damaged = f.checkpoint, f.damaged
+	}
+	t.emit(Event{AttemptAssigned: a})
+}
+
+// found takes in which checkpoint an index's next attempt goes on from. An
+// answer to an earlier question is passed over.
+func (t *tick) found(a FoundCheckpoint) {
+	r, ok := t.locate(a.Task, a.Index)
+	if !ok {
+		return
+	}
+	f := t.work.finds[r]
+	if f == nil || f.answered || a.Attempt != 0 && a.Attempt != f.attempt {
+		return
+	}
+	if a.Checkpoint != nil && slices.Contains(t.at(r).Bad, a.Checkpoint.Key) {
+		t.work.newFinds = append(t.work.newFinds, r)
+		return
+	}
+	f.answered, f.checkpoint, f.damaged = true, a.Checkpoint, a.Damaged
+	if x := t.at(r); x.queued != notQueued {
+		t.work.of[r.task].sides[x.queued-queuedSide].queue.put(r)
+	}
+}
+
+// ask emits the questions for checkpoints: new ones, or, at the first tick of
+// a tenure, all that are open.
+func (t *tick) ask(all bool) {
+	refs := t.work.newFinds
+	if all {
+		refs = refs[:0]
+		for r, f := range t.work.finds {
+			if !f.answered {
+				refs = append(refs, r)
+			}
+		}
+	}
+	slices.SortFunc(refs, func(a, b ref) int {
+		if a.less(b) {
+			return -1
+		}
+		return 1
+	})
+	for _, r := range slices.Compact(refs) {
+		if f := t.work.finds[r]; f != nil && !f.answered {
+			t.act(Action{Find: &ActionFind{
+				Task: t.Spec.Tasks[r.task].Name, Index: int(r.index), Exclude: t.at(r).Bad, Attempt: f.attempt}})
+		}
+	}
+	t.work.newFinds = nil
+}
+
+// desire writes the desired document of every instance for which something
+// changed.
+func (t *tick) desire() {
+	for _, id := range sortedKeys(t.work.dirty) {
+		if inst := t.Instances[id]; inst != nil {
+			t.act(Action{Desired: t.desired(inst)})
+		}
+	}
+	clear(t.work.dirty)
+}
+
+// desired is what an instance should be doing.
+func (t *tick) desired(inst *Instance) *ActionDesired {
+	d := &ActionDesired{Instance: inst.ID, Leave: inst.Ending != ""}
+	for _, id := range inst.Attempts {
+		if rec, r := t.live(id, inst.ID); rec != nil {
+			d.Attempts = append(d.Attempts, t.assignment(id, rec, r))
+		}
+	}
+	slices.SortFunc(d.Attempts, func(a, b job.Assignment) int { return compareIDs(a.AttemptID, b.AttemptID) })
+	if last := t.work.watches[inst.ID].last; last != nil {
+		for i := range last.Ended {
+			// One that waits for the provider's word is not acknowledged yet.
+			id := last.Ended[i].AttemptID
+			if rec, _ := t.live(id, inst.ID); rec == nil {
+				d.Acknowledged = append(d.Acknowledged, id)
+			}
+		}
+		slices.SortFunc(d.Acknowledged, compareIDs)
+	}
+	return d
+}
+
+func compareIDs(a, b job.AttemptID) int {
+	if c := strings.Compare(a.Task, b.Task); c != 0 {
+		return c
+	}
+	if a.Index != b.Index {
+		return a.Index - b.Index
+	}
+	return a.Attempt - b.Attempt
+}
+
+// assignment is an attempt with everything that its execution needs.
+func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assignment {
+	task := &t.Spec.Tasks[r.task]
+	return job.Assignment{
+		AttemptID: id,
+		Execution: task.ExecutionOf(id.Index),
+		Count:     task.Count,
+		Key:       task.KeyOf(id.Index),
+		Workdir:   t.Spec.Workdir,
+		Inputs:    t.inputs(int(r.task)),
+		Restore:   rec.Restore,
+		Cancel:    t.Cancel || t.Fault != "",
+	}
+}
+
+// inputs are the committed outputs of everything that a task depends on. They
+// do not change once it may run, so they are gathered once.
+func (t *tick) inputs(task int) []job.Input {
+	w := &t.work.tasks[task]
+	if w.hasInputs {
+		return w.inputs
+	}
+	for _, name := range t.Spec.Tasks[task].DependsOn {
+		up, ok := t.work.task[name]
+		if !ok {
+			continue
+		}
+		for j := range t.Tasks[up].Indexes {
+			if output := t.Tasks[up].Indexes[j].Output; output != nil {
+				w.inputs = append(w.inputs, job.Input{
+					Task: name, Index: j, Array: t.Spec.Tasks[up].Array, Manifest: *output})
+			}
+		}
+	}
+	w.hasInputs = true
+	return w.inputs
+}

@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// quarantineAfter is how many attempts in a row may fail at once on an
+// instance before nothing more is placed there.
+const quarantineAfter = 2
+
+func (s *State) applyAttempt(e Event) bool {
+	switch {
+	case e.AttemptAssigned != nil:
+		s.attemptAssigned(e.At, e.AttemptAssigned)
+	case e.AttemptAccepted != nil:
+		if rec, r := s.live(e.AttemptAccepted.AttemptID, ""); rec != nil && rec.Accepted == 0 {
+			rec.Accepted = stamp(e.At)
+			s.setPhase(r, IndexRunning)
+		}
+	case e.AttemptWithdrawn != nil:
+		s.attemptWithdrawn(e.AttemptWithdrawn.AttemptID)
+	case e.AttemptEnded != nil:
+		s.attemptEnded(e.At, e.AttemptEnded)
+	case e.IndexEnded != nil:
+		s.indexEnded(e.IndexEnded)
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
+	r, ok := s.locate(a.Task, a.Index)
+	if !ok {
+		return
+	}
+	x := s.at(r)
+	rec := AttemptRecord{
+		Attempt: a.Attempt, Instance: a.Instance, Final: a.Final, Assigned: stamp(at),
+		Restore: a.Restore, Damaged: a.Damaged,
+	}
+	if inst := s.Instances[a.Instance]; inst != nil {
+		rec.Fleet, rec.Offer = inst.Fleet, inst.Offer
+	}
+	x.Next = max(x.Next, a.Attempt)
+	x.NotBefore = 0
+	x.Attempts = append(x.Attempts, rec)
+	if a.Restore != nil {
+		x.Checkpoint = newest(x.Checkpoint, a.Restore)
+	}
+	delete(s.work.finds, r)
+	s.setPhase(r, IndexAssigned)
+	s.changeInstance(a.Instance, func(inst *Instance) { inst.Attempts = append(inst.Attempts, a.AttemptID) })
+}
+
+func (s *State) attemptWithdrawn(id job.AttemptID) {
+	rec, r := s.live(id, "")
+	if rec == nil {
+		return
+	}
+	x := s.at(r)
+	instance := rec.Instance
+	x.Attempts = x.Attempts[:len(x.Attempts)-1]
+	if len(x.Attempts) == 0 {
+		x.Attempts = nil
+	}
+	s.setPhase(r, IndexReady)
+	s.changeInstance(instance, func(inst *Instance) { inst.drop(id, s.work.now, s.work.watches[inst.ID]) })
+}
+
+// drop takes an attempt off an instance.
+func (inst *Instance) drop(id job.AttemptID, now Time, w *watch) {
+	inst.Attempts = slices.DeleteFunc(inst.Attempts, func(a job.AttemptID) bool { return a == id })
+	if len(inst.Attempts) == 0 {
+		inst.Attempts = nil
+		w.idle = now
+	}
+}
+
+func (s *State) attemptEnded(at Time, a *AttemptEnded) {
+	rec, r := s.live(a.AttemptID, "")
+	if rec == nil {
+		return
+	}
+	x := s.at(r)
+	verdict, evidence, left := a.Verdict, a.Evidence, a.Left
+	rec.Ended, rec.Verdict, rec.Evidence, rec.Left = stamp(at), &verdict, &evidence, &left
+	rec.Cost, rec.Checkpoint = a.Cost, a.Checkpoint
+	after := x.counters().plus(a.Charge)
+	x.Charged, x.Preempted, x.Failures, x.Hosts = after.charged, after.preempted, after.failures, after.hosts
+	if a.FreeHost {
+		x.FreeHosts++
+	}
+	x.Checkpoint = newest(x.Checkpoint, a.Checkpoint)
+	if a.Cause == job.CauseRestore && rec.Restore != nil && !slices.Contains(x.Bad, rec.Restore.Key) {
+		x.Bad = append(x.Bad, rec.Restore.Key)
+	}
+	x.LastExit = nil
+	if a.Cause == job.CauseExitInWindow && a.Evidence.End != nil {
+		code := a.Evidence.End.ExitCode
+		x.LastExit = &code
+	}
+	s.leaveInstance(rec.Instance, a)
+	switch {
+	case a.Class == job.Succeeded:
+		x.Output = a.Output
+		s.setPhase(r, IndexSucceeded)
+	case a.Retry && a.NotBefore > at:
+		x.NotBefore = a.NotBefore
+		s.setPhase(r, IndexWaiting)
+	case a.Retry:
+		s.setPhase(r, IndexReady)
+	}
+}
+
+// leaveInstance takes an ended attempt off its instance and keeps the score of
+// what failed there at once.
+func (s *State) leaveInstance(instance string, a *AttemptEnded) {
+	s.changeInstance(instance, func(inst *Instance) {
+		inst.drop(a.AttemptID, s.work.now, s.work.watches[inst.ID])
+		inst.Used++
+		if a.AtOnce {
+			inst.Failed++
+		} else {
+			inst.Failed = 0
+		}
+	})
+}
+
+func (s *State) indexEnded(e *IndexEnded) {
+	r, ok := s.locate(e.Task, e.Index)
+	if !ok {
+		return
+	}
+	x := s.at(r)
+	x.Reason, x.EndedBy, x.NotBefore = e.Reason, e.Class, 0
+	phase := IndexFailed
+	if e.Class == job.Cancelled {
+		phase = IndexCancelled
+	}
+	s.setPhase(r, phase)
+}
+
+// newest of two checkpoints: the higher attempt's, then the higher sequence.
+func newest(a, b *job.CheckpointRef) *job.CheckpointRef {
+	if a == nil || b != nil && (b.Attempt > a.Attempt || b.Attempt == a.Attempt && b.Sequence > a.Sequence) {
+		return b
+	}
+	return a
+}

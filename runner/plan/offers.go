@@ -1,0 +1,206 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/spotrelay/spotrelay/providers"
+)
+
+const (
+	offersLife  = 5 * time.Minute // an answer is used so long
+	offersMost  = 32              // offers of one launch; more make a request no better
+	offersPause = 2 * time.Second // after the first error; doubles
+)
+
+// quotes is what a fleet last answered for a group.
+type quotes struct {
+	asked    bool
+	answered bool // at least once
+	at       Time
+	offers   []providers.Offer
+	err      *providers.Error
+	tries    int
+	retry    Time
+}
+
+// quote is a fleet's offers for a group, asked for when they are missing or
+// old. An old answer serves until the new one is there.
+func (t *tick) quote(g *group, fleet string) *quotes {
+	q := g.offers[fleet]
+	if q == nil {
+		q = &quotes{}
+		g.offers[fleet] = q
+	}
+	fresh := q.answered && t.now < q.at+offersLife
+	if q.err != nil && q.retry > t.now {
+		t.wakeAt(q.retry)
+		return q
+	}
+	if !fresh && !q.asked {
+		q.asked = true
+		t.act(Action{Offers: &ActionOffers{Fleet: fleet, Group: g.key, Need: g.need}})
+	}
+	return q
+}
+
+// offersAnswer takes a fleet's offers in.
+func (t *tick) offersAnswer(a OffersAnswer) {
+	g := t.work.byKey[a.Group]
+	if g == nil || !slices.Contains(g.fleets, a.Fleet) {
+		return
+	}
+	q := g.offers[a.Fleet]
+	if q == nil {
+		q = &quotes{}
+		g.offers[a.Fleet] = q
+	}
+	q.asked, q.err = false, a.Err
+	if a.Err != nil {
+		if a.Err.Code.Final() {
+			t.fail(a.Err.Code, errorText(a.Fleet, a.Err))
+			return
+		}
+		q.tries++
+		pause := min(offersPause<<min(q.tries-1, 8), coolMost)
+		q.retry = t.now + max(pause, a.Err.After)
+		return
+	}
+	q.answered, q.at, q.tries, q.offers = true, t.now, 0, slices.Clone(a.Offers)
+	slices.SortFunc(q.offers, func(a, b providers.Offer) int {
+		return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.Zone, b.Zone),
+			cmp.Compare(a.InstanceType, b.InstanceType), cmp.Compare(a.Capacity, b.Capacity))
+	})
+	t.lookForOnDemand(g)
+}
+
+// lookForOnDemand learns whether a group can have on-demand instances at all.
+// Where it cannot, its last attempts go on spot.
+func (t *tick) lookForOnDemand(g *group) {
+	for _, fleet := range g.fleets {
+		q := g.offers[fleet]
+		if q == nil || !q.answered {
+			return
+		}
+		if slices.ContainsFunc(q.offers, func(o providers.Offer) bool { return o.Capacity == providers.OnDemand }) {
+			g.noOnDemand = false
+			return
+		}
+	}
+	if g.noOnDemand {
+		return
+	}
+	g.noOnDemand = true
+	if g.sides[onDemand].ready == 0 {
+		return
+	}
+	for i := range t.Tasks {
+		if t.work.of[i] != g {
+			continue
+		}
+		for j := range t.Tasks[i].Indexes {
+			if t.Tasks[i].Indexes[j].queued == queuedSide+onDemand {
+				t.requeue(ref{int32(i), int32(j)})
+			}
+		}
+	}
+}
+
+// requeue puts an index into the queue where it belongs now.
+func (t *tick) requeue(r ref) {
+	t.unqueue(r)
+	t.enqueue(r)
+}
+
+// choice is what could be rented in a fleet now.
+type choice struct {
+	fleet  string
+	offers []providers.Offer
+	room   int // instances within the offers' limits, -1: unbounded
+}
+
+// market is what a group's fleets have of one capacity type.
+type market struct {
+	choice  *choice // the first fleet's that has any
+	pending bool    // an answer that comes first in order is missing
+	failing bool    // a fleet's offers could not be had
+	any     bool    // something is offered, if only later
+	full    bool    // offers are there, and all at their limit with our instances
+	never   bool    // all of it is left alone for ever
+	until   Time    // when the first cooling ends, 0: none
+}
+
+// look goes through a group's fleets in their order.
+func (t *tick) look(g *group, capacity providers.CapacityType) market {
+	m := market{never: true}
+	for _, fleet := range g.fleets {
+		q := t.quote(g, fleet)
+		if !q.answered {
+			if q.err == nil {
+				m.pending = true
+				return m
+			}
+			m.failing, m.never = true, false
+			continue
+		}
+		c := choice{fleet: fleet}
+		for _, o := range q.offers {
+			if o.Capacity == capacity {
+				t.weigh(&m, &c, o)
+			}
+		}
+		if len(c.offers) > 0 {
+			m.choice = &c
+			return m
+		}
+	}
+	m.never = m.never && m.any
+	return m
+}
+
+// weigh adds an offer to the choice unless it is cooled or at its limit.
+func (t *tick) weigh(m *market, c *choice, o providers.Offer) {
+	m.any = true
+	key := poolKey{c.fleet, o.Pool()}
+	switch until := t.cooling(key); {
+	case until < 0:
+		return
+	case until > 0:
+		m.never = false
+		if m.until == 0 || until < m.until {
+			m.until = until
+		}
+		return
+	}
+	m.never = false
+	if o.Limit > 0 {
+		room := o.Limit - t.work.pools[key] - t.opened(key)
+		if room <= 0 {
+			m.full = true
+			return
+		}
+		if c.room >= 0 {
+			c.room += room
+		}
+	} else {
+		c.room = -1
+	}
+	if len(c.offers) < offersMost {
+		c.offers = append(c.offers, o)
+	}
+}
+
+// opened counts the instances that open intents may still rent in a pool.
+func (t *tick) opened(key poolKey) int {
+	n := 0
+	for _, l := range t.Launches {
+		if l.Fleet != key.fleet || l.Answered {
+			continue
+		}
+		if slices.ContainsFunc(l.Offers, func(o providers.Offer) bool { return o.Pool() == key.pool }) {
+			n += l.Count
+		}
+	}
+	return n
+}

@@ -1,0 +1,98 @@
+package plan
+
+import "github.com/spotrelay/spotrelay/runner/job"
+
+// release ends the instances that have nothing to do and will have nothing.
+func (t *tick) release() {
+	touched := sortedKeys(t.work.touched)
+	clear(t.work.touched)
+	if t.over() {
+		t.releaseAll()
+		return
+	}
+	for _, id := range touched {
+		if inst := t.Instances[id]; inst != nil && len(inst.Attempts) == 0 && inst.Ending == "" {
+			if reason := t.done(inst); reason != "" {
+				t.end(inst, reason, nil)
+			}
+		}
+	}
+	for _, g := range t.work.groups {
+		t.releaseIdle(g)
+	}
+}
+
+// done says why an empty instance takes no attempt any more, "" if it does.
+func (t *tick) done(inst *Instance) EndingReason {
+	w := t.work.watches[inst.ID]
+	g := t.work.byKey[inst.Group]
+	switch {
+	case w.vanished:
+		return ""
+	case inst.Notice != nil || inst.Rebalance:
+		return EndingInterrupted
+	case w.leaving:
+		if w.last.Phase == job.PhaseDraining {
+			return ""
+		}
+		return EndingLeaving
+	case inst.Failed >= quarantineAfter:
+		return EndingQuarantine
+	case g == nil:
+		return EndingLate
+	case g.dedicated && inst.Used > 0:
+		return EndingDedicated
+	}
+	return ""
+}
+
+// releaseIdle ends a group's instances beyond those that its open work could
+// use, and those that were idle for too long.
+func (t *tick) releaseIdle(g *group) {
+	idle := g.sides[onSpot].idle + g.sides[onDemand].idle
+	booting := g.sides[onSpot].booting + g.sides[onDemand].booting
+	if idle+booting == 0 {
+		return
+	}
+	surplus := idle + booting - (g.open+g.slots-1)/g.slots
+	patience := t.Spec.Timing.IdleTimeout.D()
+	if surplus <= 0 && idle == 0 {
+		return
+	}
+	for _, id := range sortedKeys(g.members) {
+		inst := t.Instances[id]
+		w := t.work.watches[id]
+		if inst.Ending != "" || len(inst.Attempts) > 0 || !t.usable(inst) {
+			continue
+		}
+		if surplus > 0 {
+			surplus--
+			t.end(inst, EndingIdle, nil)
+			continue
+		}
+		if inst.Ready == 0 {
+			continue
+		}
+		since := max(w.idle, inst.Ready)
+		if t.now >= since+patience {
+			t.end(inst, EndingIdle, nil)
+			continue
+		}
+		t.wakeAt(since + patience)
+	}
+}
+
+// releaseAll ends every instance that runs nothing, when nothing more will be
+// assigned.
+func (t *tick) releaseAll() {
+	reason := EndingIdle
+	if t.Outcome != "" || t.work.open == 0 {
+		reason = EndingRunOver
+	}
+	for _, id := range sortedKeys(t.Instances) {
+		inst := t.Instances[id]
+		if inst.Ending == "" && len(inst.Attempts) == 0 && !t.work.watches[id].vanished {
+			t.end(inst, reason, nil)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// endAttempt gives an attempt its verdict, charges it, and says whether and
+// when the index goes on.
+func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence) {
+	task, x := &t.Spec.Tasks[r.task], t.at(r)
+	t.complete(&e, inst, rec, x)
+	v := Classify(e, task.Retries)
+	e.Text = Explain(e)
+	ended := &AttemptEnded{
+		AttemptID: job.AttemptID{Task: task.Name, Index: int(r.index), Attempt: rec.Attempt},
+		Cost:      shareOf(inst, t.now-rec.Assigned),
+		AtOnce:    failedAtOnce(v, e.End),
+	}
+	if replacedFree(x, rec, v) {
+		v.Charge, ended.FreeHost = job.ChargeNothing, true
+	}
+	after := x.counters().plus(v.Charge)
+	ended.Verdict, ended.Evidence, ended.Left = v, e, after.left(task.Retries)
+	ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
+	if v.Class == job.Succeeded {
+		ended.Output = e.End.Output
+		t.emit(Event{AttemptEnded: ended})
+		return
+	}
+	cause, reason := t.noFurther(v, after, task.Retries)
+	if reason == "" {
+		ended.Retry, ended.NotBefore = true, t.now+pauseAfter(t.Spec, task, int(r.index), v, after)
+	}
+	t.emit(Event{AttemptEnded: ended})
+	if reason != "" {
+		t.endIndex(r, v.Class, cause, lastAttempt(reason, v, e))
+	}
+	if v.Hold && t.Held == "" && !t.Cancel && t.Fault == "" {
+		t.emit(Event{RunHeld: &RunHeld{Reason: fmt.Sprintf(
+			"instance %s was ended by somebody else, not by spotrelay and not by the provider (%s); resume the run when that is settled",
+			inst.ID, e.Text)}})
+	}
+}
+
+// complete fills in what the controller itself knows.
+func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *IndexState) {
+	if e.Notice == nil {
+		e.Notice = inst.Notice
+	}
+	if e.End != nil {
+		e.Notice = nil
+		if e.End.Notice == nil && e.End.OSStopping {
+			e.End = withNotice(e.End, inst.Notice)
+		}
+	}
+	e.Ending = inst.Ending
+	e.CancelRequested = t.Cancel
+	e.RunFailed = t.Fault != "" && !t.Cancel
+	e.Damaged = rec.Damaged
+	end := e.End
+	if end == nil {
+		return
+	}
+	e.SameExitBefore = x.LastExit != nil && end.Exited && end.Signal == "" && end.ExitCode == *x.LastExit
+	e.Progress = end.Saved != nil && (rec.Restore == nil || end.Saved.Digest != rec.Restore.Digest)
+}
+
+// withNotice is the report with the notice that a later status told of: the OS
+// was stopping for that.
+func withNotice(end *job.AttemptEnd, n *job.Notice) *job.AttemptEnd {
+	if n == nil {
+		return end
+	}
+	with := *end
+	with.Notice = n
+	return &with
+}
+
+// noFurther says why an index ends with this attempt, "" when it goes on.
+func (t *tick) noFurther(v Verdict, after counters, retries job.Retries) (job.Cause, string) {
+	switch {
+	case t.Cancel:
+		return v.Cause, "the run was cancelled"
+	case t.Fault != "":
+		return v.Cause, "the run failed: " + t.Fault
+	case v.Fatal:
+		return v.Cause, "its exit code is one that fails at once"
+	case v.Charge == job.ChargeNothing:
+		return "", ""
+	}
+	return v.Cause, after.exceeded(retries)
+}
+
+// lastAttempt joins why there is no further attempt and how the last ended.
+func lastAttempt(reason string, v Verdict, e Evidence) string {
+	return fmt.Sprintf("%s; the last attempt was %s: %s", reason, v.Class, e.Text)
+}
+
+// newestSaved is the newest checkpoint of an index that is known when an
+// attempt ends.
+func (t *tick) newestSaved(inst *Instance, x *IndexState, id job.AttemptID, end *job.AttemptEnd) *job.CheckpointRef {
+	c := x.Checkpoint
+	if end != nil {
+		c = newest(c, end.Saved)
+	}
+	if a := t.work.watches[inst.ID].runs(id); a != nil {
+		c = newest(c, a.Checkpoint)
+	}
+	return c
+}
+
+// failedAtOnce reports whether an attempt failed so soon that its instance may
+// be why.
+func failedAtOnce(v Verdict, end *job.AttemptEnd) bool {
+	if end == nil || end.Elapsed.D() > atOnce || v.Charge == job.ChargeNothing {
+		return false
+	}
+	return v.Class == job.Failed || v.Class == job.Infrastructure
+}
+
+// shareOf is an attempt's part of its instance's price over a time, in
+// dollars.
+func shareOf(inst *Instance, d Time) float64 {
+	return inst.Offer.Price * d.Hours() / float64(max(inst.Slots, 1))
+}
+
+// endIndex ends an index for good, and with it what depends on its task.
+func (t *tick) endIndex(r ref, class job.Class, cause job.Cause, reason string) {
+	name := t.Spec.Tasks[r.task].Name
+	t.emit(Event{IndexEnded: &IndexEnded{Task: name, Index: int(r.index), Class: class, Cause: cause, Reason: reason}})
+	if !t.Cancel && t.Fault == "" {
+		t.endDependents(int(r.task), name)
+	}
+}
+
+// endDependents cancels what can no longer run since a task failed.
+func (t *tick) endDependents(task int, name string) {
+	if t.work.tasks[task].cut {
+		return
+	}
+	t.work.tasks[task].cut = true
+	for _, d := range t.work.tasks[task].dependents {
+		for j := range t.Tasks[d].Indexes {
+			if t.Tasks[d].Indexes[j].Phase == IndexBlocked {
+				t.emit(Event{IndexEnded: &IndexEnded{
+					Task: t.Spec.Tasks[d].Name, Index: j, Class: job.Cancelled, Cause: job.CauseUpstream,
+					Reason: "it depends on " + name + ", which did not succeed",
+				}})
+			}
+		}
+		if t.work.tasks[d].counts[phaseNumber(IndexBlocked)] == 0 {
+			t.endDependents(d, t.Spec.Tasks[d].Name)
+		}
+	}
+}
+
+// informative reports whether a provider's word says why an instance ended.
+func informative(e *providers.Evidence) bool {
+	return e != nil && e.Cause != "" && e.Cause != providers.EndUnknown && e.Cause != providers.EndRunning
+}
