@@ -2,13 +2,14 @@ package checkpointing
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -195,11 +196,9 @@ func objects(t testing.TB, b bucket.Bucket, prefix string) map[string]int64 {
 
 // noise is n bytes that do not compress, the same for the same seed.
 func noise(seed uint64, n int) string {
-	var b strings.Builder
-	b.Grow(n + 32)
-	for i := 0; b.Len() < n; i++ {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%d/%d", seed, i))
-		b.Write(sum[:])
-	}
-	return b.String()[:n]
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	data := make([]byte, n)
+	rand.NewChaCha8(key).Read(data)
+	return string(data)
 }

@@ -1,0 +1,246 @@
+package checkpointing
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strings"
+	"testing"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+)
+
+// TestManySmallFiles: 10,000 files are few objects, and one more file costs
+// one more object, not all of them again.
+func TestManySmallFiles(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	content := tree{}
+	const dirs, files = 20, 500
+	for d := range dirs {
+		content[fmt.Sprintf("d%02d", d)] = dir()
+		for f := range files {
+			content[fmt.Sprintf("d%02d/f%03d", d, f)] = file(noise(uint64(d*files+f), 1000))
+		}
+	}
+	mustWrite(t, from, content)
+	b := openBucket(t)
+	e := Open(b)
+	first := mustSave(t, e, from, ID{1, 1}, nil)
+	if n := len(objects(t, b, "")); n > 10 || first.Ref.Files != dirs*files {
+		t.Errorf("%d files became %d objects", first.Ref.Files, n)
+	}
+	changed := tree{"zz-new": file("new"), "aa-new": file("new too")}
+	for name, n := range changed {
+		content[name] = n
+		if err := os.WriteFile(filepath.Join(from, name), []byte(n.Content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(from, name), n.Time, n.Time); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := mustSave(t, e, from, ID{1, 2}, &first.Ref)
+	if second.BytesSent > 1000 {
+		t.Errorf("two small files more cost %d bytes", second.BytesSent)
+	}
+	mustRestore(t, e, second.Ref, to)
+	mustHold(t, to, content)
+}
+
+// TestPoorPacksAreLeft: a chunk of small files of which little is in use is
+// packed anew instead of being dragged along.
+func TestPoorPacksAreLeft(t *testing.T) {
+	from := filepath.Join(t.TempDir(), "from")
+	content := tree{}
+	for f := range 1000 {
+		content[fmt.Sprintf("f%03d", f)] = file(noise(uint64(f), 1000))
+	}
+	mustWrite(t, from, content)
+	b := openBucket(t)
+	e := Open(b)
+	first := mustSave(t, e, from, ID{1, 1}, nil).Ref
+	for name := range content {
+		if name > "f010" {
+			if err := os.Remove(filepath.Join(from, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	second := mustSave(t, e, from, ID{1, 2}, &first).Ref
+	third := mustSave(t, e, from, ID{1, 3}, &second).Ref
+	m, _, err := e.(*engine).manifest(t.Context(), "inspect", third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for _, c := range m.Chunks {
+		held += c.Size
+	}
+	if held > 20_000 {
+		t.Errorf("11 kB of files hold %d bytes of chunks", held)
+	}
+}
+
+// TestAppendSharesChunks: what is appended to a large file costs its last
+// chunk.
+func TestAppendSharesChunks(t *testing.T) {
+	from := t.TempDir()
+	name := filepath.Join(from, "log")
+	if err := os.WriteFile(name, []byte(noise(1, 17<<20)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	e := Open(openBucket(t))
+	first := mustSave(t, e, from, ID{1, 1}, nil)
+	if err := os.WriteFile(name, []byte(noise(1, 17<<20)+"more"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	second := mustSave(t, e, from, ID{1, 2}, &first.Ref)
+	if first.BytesSent < 17<<20 || second.BytesSent > chunkSize {
+		t.Errorf("the first save sent %d bytes, the second %d", first.BytesSent, second.BytesSent)
+	}
+}
+
+// peak is the largest heap seen while run runs, above that before it.
+func peak(run func()) uint64 {
+	runtime.GC()
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	before, most := sample[0].Value.Uint64(), uint64(0)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			metrics.Read(sample)
+			most = max(most, sample[0].Value.Uint64())
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.Gosched()
+			}
+		}
+	}()
+	run()
+	close(stop)
+	<-stopped
+	return most - min(before, most)
+}
+
+// TestMemoryIsBounded saves and restores a file of a gigabyte, of which 160 MB
+// are not zero, in a small part of that.
+func TestMemoryIsBounded(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
+	f, err := os.Create(filepath.Join(from, "big"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := []byte(noise(1, chunkSize))
+	for i := range int64(40) {
+		block[0] = byte(i)
+		if _, err := f.WriteAt(block, i*6*chunkSize); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(f.Truncate(1<<30), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	e := Open(openBucket(t))
+	const bound = 100 << 20
+	var result SaveResult
+	if used := peak(func() { result = mustSave(t, e, from, ID{1, 1}, nil) }); used > bound {
+		t.Errorf("the save took %d MiB", used>>20)
+	}
+	if result.Ref.Bytes != 1<<30 || result.BytesSent < 40*chunkSize {
+		t.Errorf("saved %+v", result)
+	}
+	if used := peak(func() { mustRestore(t, e, result.Ref, to) }); used > bound {
+		t.Errorf("the restore took %d MiB", used>>20)
+	}
+	info, err := os.Stat(filepath.Join(to, "big"))
+	if err != nil || info.Size() != 1<<30 {
+		t.Errorf("restored %v, %v", info, err)
+	}
+}
+
+// TestRate: a bound on the sending is kept, and the progress adds up.
+func TestRate(t *testing.T) {
+	from := t.TempDir()
+	mustWrite(t, from, tree{"a": file(noise(1, 1<<20)), "b": file(strings.Repeat("\x00", 5<<20))})
+	var last Progress
+	stages := map[Stage]bool{}
+	result, err := Open(openBucket(t)).Save(t.Context(), from, SaveOptions{Key: "k", BytesPerSecond: 4 << 20, Progress: func(p Progress) {
+		if p.BytesDone < last.BytesDone {
+			t.Errorf("the progress went back from %+v to %+v", last, p)
+		}
+		last = p
+		stages[p.Stage] = true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Elapsed.Milliseconds() < 200 {
+		t.Errorf("a MiB at 4 MiB a second took %v", result.Elapsed)
+	}
+	if last.Stage != StageCommitted || last.BytesDone != 1<<20 || last.BytesShared != 5<<20 || last.BytesTotal != 6<<20 || last.Files != 2 {
+		t.Errorf("the last progress is %+v", last)
+	}
+	if !stages[StageSending] {
+		t.Errorf("stages: %v", stages)
+	}
+}
+
+func benchmarkTree(b *testing.B) string {
+	b.Helper()
+	from := b.TempDir()
+	for i := range 4 {
+		// Half of it compresses, as weights and logs do.
+		content := noise(uint64(i), 32<<20) + strings.Repeat("epoch 17 loss 0.2500 accuracy 0.9312\n", (32<<20)/37)
+		if err := os.WriteFile(filepath.Join(from, fmt.Sprint(i)), []byte(content), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return from
+}
+
+func openFlushed(b *testing.B) bucket.Bucket {
+	b.Helper()
+	opened, err := bucket.Open(b.Context(), b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { opened.Close() })
+	return opened
+}
+
+func BenchmarkSave256MiB(b *testing.B) {
+	from := benchmarkTree(b)
+	b.SetBytes(256 << 20)
+	for b.Loop() {
+		mustSave(b, Open(openFlushed(b)), from, ID{1, 1}, nil)
+	}
+}
+
+func BenchmarkSave256MiBUnchanged(b *testing.B) {
+	from := benchmarkTree(b)
+	e := Open(openFlushed(b))
+	base := mustSave(b, e, from, ID{1, 1}, nil).Ref
+	b.SetBytes(256 << 20)
+	for sequence := int64(2); b.Loop(); sequence++ {
+		mustSave(b, e, from, ID{1, sequence}, &base)
+	}
+}
+
+func BenchmarkRestore256MiB(b *testing.B) {
+	from, to := benchmarkTree(b), filepath.Join(b.TempDir(), "to")
+	e := Open(openFlushed(b))
+	ref := mustSave(b, e, from, ID{1, 1}, nil).Ref
+	b.SetBytes(256 << 20)
+	for b.Loop() {
+		mustRestore(b, e, ref, to)
+	}
+}
