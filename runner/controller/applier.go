@@ -242,7 +242,7 @@ func (a *applier) end(action *plan.ActionEnd) error {
 		return err
 	}
 	a.inbox.put(func(i *inbox) {
-		i.facts.Ends = append(i.facts.Ends, plan.EndAnswer{Instance: action.Instance, Evidence: evidence, Status: status})
+		i.facts.Ends = append(i.facts.Ends, plan.EndAnswer{Instance: action.Instance, Evidence: evidence, Status: status, Fence: action.Fence})
 	})
 	return nil
 }

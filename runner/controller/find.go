@@ -23,7 +23,7 @@ func (a *applier) find(action *plan.ActionFind) error {
 	visible := &passingOver{Bucket: a.b, keys: action.Exclude}
 	prefix := store.CheckpointPrefix(a.run, action.Task, action.Index, 0)
 	ref, damaged, err := checkpointing.Newest(a.ctx, checkpointing.Open(visible), prefix)
-	found := plan.FoundCheckpoint{Task: action.Task, Index: action.Index}
+	found := plan.FoundCheckpoint{Task: action.Task, Index: action.Index, Attempt: action.Attempt}
 	switch {
 	case err == nil:
 		found.Checkpoint = &job.CheckpointRef{

@@ -24,8 +24,7 @@ const (
 )
 
 // ReadDesired reads what an instance should do, with the object it was read
-// from. Errors: bucket.ErrNotFound,
-// ErrVersion, ErrCorrupt. May be repeated.
+// from. Errors: bucket.ErrNotFound, ErrVersion, ErrCorrupt. May be repeated.
 func ReadDesired(ctx context.Context, b bucket.Bucket, run, instance string) (job.Desired, bucket.Object, error) {
 	if err := checkInstance(instance); err != nil {
 		return job.Desired{}, bucket.Object{}, err

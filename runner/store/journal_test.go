@@ -63,7 +63,6 @@ func marked(writer string, n int) Entry {
 	return Entry{Now: plan.Time(n), Events: []plan.Event{{RunHeld: &plan.RunHeld{Reason: fmt.Sprint(writer, n)}}}}
 }
 
-
 func readAll(t tb, b bucket.Bucket, run string) []Entry {
 	t.Helper()
 	var entries []Entry
@@ -86,14 +85,14 @@ func TestJournalOneSequence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		runs++
 		run := fmt.Sprintf("run%d", runs)
-		faults := rapid.SliceOfN(rapid.IntRange(0, 3), 40, 40).Draw(t, "faults")
+		faults := rapid.SliceOfN(rapid.IntRange(0, 12), 40, 40).Draw(t, "faults")
 		puts := 0
 		shaky := &faulty{Bucket: b, put: func(key string) (error, error) {
 			puts++
 			switch faults[puts%len(faults)] {
-			case 1:
+			case 1, 2, 3:
 				return nil, unavailable(key)
-			case 2:
+			case 4:
 				return unavailable(key), nil
 			}
 			return nil, nil
@@ -247,7 +246,7 @@ func TestAgeCountsGaps(t *testing.T) {
 		{Seq: 2, Epoch: 1, Now: plan.Time(10 * time.Minute)},
 		{Seq: 3, Epoch: 2, Now: plan.Time(10 * time.Minute), Gap: 24 * time.Hour},
 	}
-	state := &plan.State{}
+	state := plan.New(&job.Spec{})
 	for _, entry := range journalled {
 		at.Fold(state, entry)
 	}

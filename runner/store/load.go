@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -139,7 +138,7 @@ func Follow(ctx context.Context, b bucket.Bucket, run string, poll time.Duration
 // TakeSnapshot folds a state into a snapshot, which shares nothing with it. It
 // does no I/O.
 func TakeSnapshot(state *plan.State, at Position) (Snapshot, error) {
-	folded, err := json.Marshal(state)
+	folded, err := state.Snapshot()
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("encoding a snapshot: %w", err)
 	}
@@ -199,7 +198,7 @@ func readSnapshot(ctx context.Context, b bucket.Bucket, spec *job.Spec, key stri
 	if seq, err := strconv.ParseInt(name, 10, 64); err != nil || seq != snapshot.Seq {
 		return nil, Position{}, corrupt(key, "it says that it is of entry %d", snapshot.Seq)
 	}
-	state, err := restoreState(spec, snapshot.State)
+	state, err := plan.Load(spec, snapshot.State)
 	if err != nil {
 		return nil, Position{}, corrupt(key, "%w", err)
 	}
@@ -211,23 +210,4 @@ func readSnapshot(ctx context.Context, b bucket.Bucket, spec *job.Spec, key stri
 		at.Taken[taken] = true
 	}
 	return state, at, nil
-}
-
-// restoreState makes a state of its JSON.
-func restoreState(spec *job.Spec, data []byte) (*plan.State, error) {
-	state := plan.New(spec)
-	state.Tasks = nil // so that nothing of the new state shows through
-	if err := json.Unmarshal(data, state); err != nil {
-		return nil, err
-	}
-	state.Spec = spec
-	if len(state.Tasks) != len(spec.Tasks) {
-		return nil, fmt.Errorf("it has %d tasks, the specification %d", len(state.Tasks), len(spec.Tasks))
-	}
-	for i := range spec.Tasks {
-		if have, want := len(state.Tasks[i].Indexes), spec.Tasks[i].Count; have != want {
-			return nil, fmt.Errorf("its task %q has %d indexes, the specification %d", spec.Tasks[i].Name, have, want)
-		}
-	}
-	return state, nil
 }
