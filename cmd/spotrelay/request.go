@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/runner/plan"
+	"github.com/spotrelay/spotrelay/runner/store"
+)
+
+func (a *app) cancelCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "cancel RUN",
+		Short: "End a run: its tasks save, its instances go",
+		Long: `Asks for the end of a run. Running attempts are told to stop and save their last
+checkpoint, then every instance is ended. Whoever controls the run does it; when
+nobody does, it is done by the next spotrelay attach.`,
+		Example:           `  spotrelay cancel last`,
+		Args:              exact("RUN"),
+		ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.request(cmd.Context(), args[0], plan.RequestCancel)
+		},
+	}
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "resume RUN",
+		Short: "Go on with a run that is held",
+		Long: `Goes on with a run that is held because somebody else ended one of its
+instances. spotrelay status RUN says why it is held.`,
+		Example:           `  spotrelay resume last`,
+		Args:              exact("RUN"),
+		ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.request(cmd.Context(), args[0], plan.RequestResume)
+		},
+	}
+}
+
+// requestJSON is what cancel --json and resume --json print.
+type requestJSON struct {
+	Version    int              `json:"version"`
+	Run        string           `json:"run"`
+	Request    plan.RequestKind `json:"request"`
+	State      plan.RunState    `json:"state"` // before the request is taken up
+	Controlled bool             `json:"controlled"`
+}
+
+func (a *app) request(ctx context.Context, ref string, kind plan.RequestKind) error {
+	b, err := a.openBucket(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	run, err := resolveRun(ctx, b, ref)
+	if err != nil {
+		return err
+	}
+	state, _, err := store.LoadRun(ctx, b, run)
+	if err != nil {
+		return err
+	}
+	switch {
+	case state.Outcome != "":
+		return wrongCall("", "run %s is over: it %s", run, state.Run())
+	case kind == plan.RequestResume && state.Held == "":
+		return wrongCall("", "run %s is not held, it is %s", run, state.Run())
+	}
+	if err := putRequest(ctx, b, run, kind); err != nil {
+		return err
+	}
+	controlled := controllerText(ctx, b, state) != "none"
+	if a.json {
+		return a.printJSON(requestJSON{Version: jsonVersion, Run: run, Request: kind, State: state.Run(), Controlled: controlled})
+	}
+	fmt.Fprintf(a.stdout, "asked run %s to %s\n", run, kind)
+	if !controlled {
+		fmt.Fprintf(a.stdout, "nobody controls it now: spotrelay attach %s does it\n", run)
+	}
+	return nil
+}
+
+func putRequest(ctx context.Context, b bucket.Bucket, run string, kind plan.RequestKind) error {
+	_, err := store.PutRequest(ctx, b, run, plan.Request{Kind: kind, By: whoAmI()})
+	return err
+}
+
+// whoAmI is user@host, for people.
+func whoAmI() string {
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}
