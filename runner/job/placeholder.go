@@ -31,6 +31,20 @@ func ExpandPlaceholders(text string, value func(name string) string) string {
 		if match == "@@{" {
 			return "@{"
 		}
+		if match == "@{"+placeholderAt+"}" {
+			return "@"
+		}
 		return value(match[2 : len(match)-1])
 	})
 }
+
+// EscapeBeforePlaceholder is EscapePlaceholders for text that a placeholder
+// follows at once: an "@" at its end is written "@{at}", since "@@{" would
+// escape the placeholder.
+func EscapeBeforePlaceholder(text string) string {
+	body := strings.TrimRight(text, "@")
+	return EscapePlaceholders(body) + strings.Repeat("@{"+placeholderAt+"}", len(text)-len(body))
+}
+
+// placeholderAt names the placeholder for an "@".
+const placeholderAt = "at"

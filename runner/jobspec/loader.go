@@ -11,6 +11,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 )
 
 // loader reads one job: it collects sources and diagnostics.
@@ -23,18 +25,63 @@ type loader struct {
 	folder  string // of the job file
 	bodies  []*hclsyntax.Body
 	paths   []string
+
+	ctx       *hcl.EvalContext
+	functions map[string]function.Function
+	analysed  map[hclsyntax.Expression]*references
+	tokens    *tokens
+	used      map[string]bool // "var.x" and "local.x" that something refers to
+
+	variables  map[string]*variable
+	locals     hclsyntax.Attributes
+	tasks      map[string]*task
+	taskOrder  []*task
+	fleets     map[string]*fleet
+	fleetOrder []*fleet
+	providers  map[string]*content
+	described  map[string]described
+	configs    map[string]fleetRanges
+	jobHeader  hcl.Range
 }
 
 func newLoader(opts Options) *loader {
-	return &loader{opts: opts, sources: map[string][]byte{}, order: map[string]int{}}
+	return &loader{
+		opts: opts, sources: map[string][]byte{}, order: map[string]int{},
+		analysed: map[hclsyntax.Expression]*references{}, used: map[string]bool{},
+		variables: map[string]*variable{}, locals: hclsyntax.Attributes{}, tasks: map[string]*task{}, fleets: map[string]*fleet{},
+		providers: map[string]*content{}, described: map[string]described{}, configs: map[string]fleetRanges{},
+	}
 }
 
+// load reads the files in the order in which one thing needs the other: names
+// before references, variables before locals, both before the job.
 func (l *loader) load() *File {
 	l.parse()
-	if l.list.HasErrors() {
+	if l.list.HasErrors() || len(l.bodies) == 0 {
 		return nil
 	}
-	return &File{Paths: l.paths, sources: l.sources}
+	first := startOf(l.paths[0])
+	top := l.sort(language, first, l.bodies...)
+	l.functions = functionsFor(l.folder)
+	l.ctx = &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{}}
+	block := top.first(jobSchema)
+	if block == nil {
+		l.report(report{at: first, summary: "No job in the file", detail: "A job file has one job block: job \"name\" { ... }."})
+	} else {
+		l.ctx.Variables["job"] = jobValue(block)
+	}
+	l.declareVariables(top)
+	l.ctx.Variables["var"] = l.variablesValue()
+	l.tokens = newTokens(l.sources)
+	l.declareLocals(top)
+	l.validate()
+	l.declareFleets(top)
+	if block == nil {
+		return nil
+	}
+	file := l.readJob(block)
+	l.warnUnused()
+	return file
 }
 
 func (l *loader) diagnostics() Diagnostics {
@@ -92,7 +139,7 @@ func (l *loader) parse() {
 		return
 	}
 	for i, path := range l.opts.Files {
-		files, folder := l.expand(path)
+		files, folder := l.filesOf(path)
 		if i == 0 {
 			l.folder = folder
 		}
@@ -102,8 +149,8 @@ func (l *loader) parse() {
 	}
 }
 
-// expand gives the files that a path stands for.
-func (l *loader) expand(path string) (files []string, folder string) {
+// filesOf gives the files that a path stands for.
+func (l *loader) filesOf(path string) (files []string, folder string) {
 	if path == "-" {
 		return []string{"-"}, folderOf(path, false)
 	}

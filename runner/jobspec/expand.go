@@ -1,0 +1,246 @@
+package jobspec
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// expand reads command and env, and makes an element for each index out of
+// what differs.
+func (l *loader) expand(t *task, out *job.Task, base map[string]string) {
+	s := scope{ctx: l.ctx, task: t, array: t.array, indexed: true}
+	st := l.setting(taskSchema, "command", s, t.c)
+	var command *template
+	ok := st.require(t.c)
+	if ok {
+		command, ok = l.commandTemplate(st)
+	}
+	env, envOK := l.envTemplate(l.setting(taskSchema, "env", s, t.c))
+	out.Execution.Env = maps.Clone(base)
+	if fixed := env.fixedMap(); fixed != nil {
+		if out.Execution.Env == nil {
+			out.Execution.Env = map[string]string{}
+		}
+		maps.Copy(out.Execution.Env, fixed)
+	}
+	if !ok || !envOK || t.broken {
+		return
+	}
+	if !command.varies() {
+		out.Execution.Command = command.fixed()
+	}
+	if !command.varies() && !env.varies() {
+		return
+	}
+	indexes := l.indexes(t)
+	if t.count == 0 {
+		l.rehearse(indexes, command, env)
+		if command.varies() {
+			out.Execution.Command = l.written(command)
+		}
+		return
+	}
+	out.Elements = make([]job.Element, t.count)
+	l.expandCommand(indexes, command, out)
+	l.expandEnv(indexes, env, out)
+	if command.varies() && out.Elements[0].Command != nil {
+		out.Execution.Command = out.Elements[0].Command
+	}
+}
+
+// indexScope gives the scope of one index after the other; the context is the
+// same one, changed.
+type indexScope struct {
+	l     *loader
+	t     *task
+	scope scope
+}
+
+func (l *loader) indexes(t *task) *indexScope {
+	ctx := l.ctx.NewChild()
+	ctx.Variables = map[string]cty.Value{}
+	return &indexScope{l: l, t: t, scope: scope{ctx: ctx, task: t, array: t.array, indexed: true}}
+}
+
+// at sets the scope to an index.
+func (i *indexScope) at(index int) {
+	if i.t.array == "each" {
+		i.scope.ctx.Variables["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(i.t.keys[index]), "value": i.t.values[index]})
+		return
+	}
+	i.scope.ctx.Variables["count"] = cty.ObjectVal(map[string]cty.Value{"index": cty.NumberIntVal(int64(index))})
+}
+
+// unknown sets the scope to an index that there is not.
+func (i *indexScope) unknown() {
+	i.scope.ctx.Variables["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal})
+	i.scope.ctx.Variables["count"] = cty.ObjectVal(map[string]cty.Value{"index": cty.UnknownVal(cty.Number)})
+}
+
+// title names an index in diagnostics.
+func (i *indexScope) title(index int) string {
+	if i.t.array == "each" {
+		return fmt.Sprintf("%s, key %q", i.t.c.title(), i.t.keys[index])
+	}
+	return fmt.Sprintf("%s, index %d", i.t.c.title(), index)
+}
+
+// value evaluates an expression, whose references were checked, at the scope's
+// index.
+func (i *indexScope) value(refs *references, p *piece) cty.Value {
+	ctx := i.scope.ctx
+	if len(refs.tasks) > 0 {
+		if ctx = i.l.withTasks(refs, i.scope); ctx == nil {
+			return cty.DynamicVal
+		}
+	}
+	return i.l.value(p.expr, ctx)
+}
+
+// expandCommand evaluates the varying pieces of a command for each index. It
+// goes on after a fault with the next piece, so that each is told once.
+func (l *loader) expandCommand(indexes *indexScope, command *template, out *job.Task) {
+	if !command.varies() {
+		return
+	}
+	if command.whole != nil {
+		l.expandWhole(indexes, command, func(index int, pieces []piece) {
+			out.Elements[index].Command = (&template{pieces: pieces}).fixed()
+		})
+		return
+	}
+	for index := range out.Elements {
+		out.Elements[index].Command = command.fixed()
+	}
+	for n := range command.pieces {
+		l.expandPiece(indexes, command, n, func(index int, text string) bool {
+			out.Elements[index].Command[n] = text
+			return n > 0 || text != "" || l.notEmpty(&template{setting: command.setting})
+		})
+	}
+}
+
+// expandEnv evaluates the varying entries of an env for each index.
+func (l *loader) expandEnv(indexes *indexScope, env *template, out *job.Task) {
+	if !env.varies() {
+		return
+	}
+	if env.whole != nil {
+		l.expandWhole(indexes, env, func(index int, pieces []piece) {
+			if out.Elements[index].Env = (&template{pieces: pieces}).fixedMap(); out.Elements[index].Env == nil {
+				out.Elements[index].Env = map[string]string{}
+			}
+		})
+		return
+	}
+	varying := 0
+	for _, piece := range env.pieces {
+		if piece.varies {
+			varying++
+		}
+	}
+	for index := range out.Elements {
+		out.Elements[index].Env = make(map[string]string, varying)
+	}
+	for n, piece := range env.pieces {
+		l.expandPiece(indexes, env, n, func(index int, text string) bool {
+			out.Elements[index].Env[piece.name] = text
+			return true
+		})
+	}
+}
+
+// expandPiece evaluates one piece for each index, up to its first fault.
+func (l *loader) expandPiece(indexes *indexScope, t *template, n int, take func(index int, text string) bool) {
+	p := &t.pieces[n]
+	if !p.varies {
+		return
+	}
+	refs := l.referencesOf(p.expr)
+	defer l.within(l.block)()
+	for index := range indexes.t.count {
+		indexes.at(index)
+		value := indexes.valueIn(refs, p, index)
+		text, ok := l.pieceText(t.setting, p.expr, value, pieceTitle(p, n))
+		if !ok || !take(index, text) {
+			return
+		}
+	}
+}
+
+// valueIn is value with the index named in what it reports.
+func (i *indexScope) valueIn(refs *references, p *piece, index int) cty.Value {
+	before := len(i.l.list)
+	value := i.value(refs, p)
+	for _, diag := range i.l.list[before:] {
+		diag.Extra = extra{suggestion: suggestionOf(diag), block: i.title(index)}
+	}
+	return value
+}
+
+func pieceTitle(p *piece, n int) string {
+	if p.name != "" {
+		return fmt.Sprintf("%q", p.name)
+	}
+	return fmt.Sprintf("element %d", n)
+}
+
+// expandWhole evaluates an expression for the whole for each index, up to its
+// first fault.
+func (l *loader) expandWhole(indexes *indexScope, t *template, take func(index int, pieces []piece)) {
+	refs := l.referencesOf(t.whole)
+	for index := range indexes.t.count {
+		indexes.at(index)
+		pieces, ok := l.wholePieces(t, indexes.valueIn(refs, &piece{expr: t.whole}, index))
+		if !ok || !t.isMap && !l.notEmpty(&template{setting: t.setting, pieces: pieces}) {
+			return
+		}
+		take(index, pieces)
+	}
+}
+
+// rehearse evaluates what would differ by index in an array of none, so that
+// its faults are found all the same.
+func (l *loader) rehearse(indexes *indexScope, templates ...*template) {
+	indexes.unknown()
+	for _, t := range templates {
+		if t.whole != nil {
+			indexes.valueIfWhole(l.referencesOf(t.whole), &piece{expr: t.whole})
+		}
+		for n := range t.pieces {
+			if p := &t.pieces[n]; p.varies {
+				indexes.valueIfWhole(l.referencesOf(p.expr), p)
+			}
+		}
+	}
+}
+
+// valueIfWhole evaluates what needs no task's index.
+func (i *indexScope) valueIfWhole(refs *references, p *piece) {
+	for _, ref := range refs.tasks {
+		if !ref.whole {
+			return
+		}
+	}
+	i.value(refs, p)
+}
+
+// written is a command as it is written, for an array of no indexes.
+func (l *loader) written(command *template) []string {
+	text := func(where hcl.Range) string { return job.EscapePlaceholders(l.sourceText(where)) }
+	if command.whole != nil {
+		return []string{text(command.whole.Range())}
+	}
+	words := command.fixed()
+	for i, piece := range command.pieces {
+		if piece.varies {
+			words[i] = text(piece.expr.Range())
+		}
+	}
+	return words
+}

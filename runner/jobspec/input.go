@@ -1,0 +1,249 @@
+package jobspec
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// A reference to another task's output becomes a placeholder in the spec. While
+// an expression is evaluated it is a token: text that holds a digest of the
+// sources, so that no text of the user's can be taken for one, and bears a
+// mark, so that it is noticed when a function has made something else of it.
+// Rendering escapes what is the user's and puts placeholders for tokens.
+
+// inputMark is on what came from a reference to an output.
+type inputMark struct {
+	task  string
+	index int // -1: the outputs of all indexes
+}
+
+// tokens makes and finds the tokens of one load.
+type tokens struct {
+	prefix  string
+	pattern *regexp.Regexp
+}
+
+func newTokens(sources map[string][]byte) *tokens {
+	digest := sha256.New()
+	for _, name := range keysOf(sources) {
+		fmt.Fprintf(digest, "%d:%s%d:", len(name), name, len(sources[name]))
+		digest.Write(sources[name])
+	}
+	prefix := "Input-" + hex.EncodeToString(digest.Sum(nil)[:12])
+	return &tokens{prefix: prefix, pattern: regexp.MustCompile(prefix + `\(([a-z0-9_-]+):(-1|[0-9]+)\)`)}
+}
+
+// value is the token for a task's output.
+func (t *tokens) value(task string, index int) cty.Value {
+	return cty.StringVal(t.prefix + "(" + task + ":" + strconv.Itoa(index) + ")").Mark(inputMark{task, index})
+}
+
+// rendering turns the strings of one value into text of the spec.
+type rendering struct {
+	tokens *tokens
+	inputs map[inputMark]bool // expected by the marks; true when found
+}
+
+// render starts the rendering of a value. The value it returns has no marks.
+func (t *tokens) render(value cty.Value) (cty.Value, *rendering, bool) {
+	r := &rendering{tokens: t}
+	if !value.ContainsMarked() {
+		return value, r, false
+	}
+	plain, marks := value.UnmarkDeep()
+	secret := false
+	for mark := range marks {
+		switch mark := mark.(type) {
+		case inputMark:
+			if r.inputs == nil {
+				r.inputs = map[inputMark]bool{}
+			}
+			r.inputs[mark] = false
+		case sensitiveMark:
+			secret = true
+		}
+	}
+	return plain, r, secret
+}
+
+// text is a text of the value with placeholders for tokens.
+func (r *rendering) text(text string) string {
+	if len(r.inputs) == 0 {
+		return job.EscapePlaceholders(text)
+	}
+	var out strings.Builder
+	last := 0
+	for _, match := range r.tokens.pattern.FindAllStringSubmatchIndex(text, -1) {
+		index, err := strconv.Atoi(text[match[4]:match[5]])
+		if err != nil {
+			continue
+		}
+		mark := inputMark{text[match[2]:match[3]], index}
+		if _, expected := r.inputs[mark]; !expected {
+			continue
+		}
+		r.inputs[mark] = true
+		out.WriteString(job.EscapeBeforePlaceholder(text[last:match[0]]))
+		out.WriteString(job.InputPlaceholder(mark.task, mark.index))
+		last = match[1]
+	}
+	out.WriteString(job.EscapePlaceholders(text[last:]))
+	return out.String()
+}
+
+// lost is a reference that the value was made from and that its texts no
+// longer hold whole.
+func (r *rendering) lost() (inputMark, bool) {
+	for mark, found := range r.inputs {
+		if !found {
+			return mark, true
+		}
+	}
+	return inputMark{}, false
+}
+
+// checkLost reports a lost reference.
+func (l *loader) checkLost(r *rendering, where hcl.Range) bool {
+	mark, lost := r.lost()
+	if lost {
+		l.report(report{at: where, summary: "An output is known on the instance alone",
+			detail: fmt.Sprintf("task.%s.output can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts.", mark.task)})
+	}
+	return !lost
+}
+
+// textOf renders a scalar; the problem is described by fault.
+func textOf(value cty.Value) (text string, ok bool) {
+	if value.IsNull() || !value.IsKnown() || !value.Type().IsPrimitiveType() {
+		return "", false
+	}
+	converted, err := convert.Convert(value, cty.String)
+	if err != nil {
+		return "", false
+	}
+	return converted.AsString(), true
+}
+
+// checkTaskReference reports a reference to a task's output that cannot be
+// resolved; a good one makes an edge.
+func (l *loader) checkTaskReference(ref taskReference, s scope) bool {
+	if s.task == nil {
+		l.report(report{at: ref.at, summary: "Tasks cannot be referred to here",
+			detail: "The output of a task can be part of command, setup and env of another task; depends_on takes the task itself."})
+		return false
+	}
+	if ref.fault != "" {
+		l.report(report{at: ref.at, summary: "Invalid reference to a task", detail: ref.fault})
+		return false
+	}
+	target := l.findTask(ref.name, ref.at)
+	if target == nil {
+		return false
+	}
+	if target == s.task {
+		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q refers to itself", target.name), detail: "A task finds its own output directory in SPOTRELAY_OUTPUT_DIR."})
+		return false
+	}
+	if target.c.first(outputSchema) == nil {
+		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q has no output", target.name),
+			detail: fmt.Sprintf("Declare one in task %q: output { path = \"out\" }.", target.name)})
+		return false
+	}
+	if !ref.whole && target.array == "" {
+		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q is no array", target.name), detail: "It has no indexes.", suggestion: "task." + target.name + ".output"})
+		return false
+	}
+	s.task.addEdge(target.name, ref.at)
+	if ref.key != cty.NilVal {
+		_, ok := l.indexOf(target, ref.key, ref.at)
+		return ok
+	}
+	return true
+}
+
+// findTask finds a task by name, or reports that there is none.
+func (l *loader) findTask(name string, where hcl.Range) *task {
+	if target := l.tasks[name]; target != nil {
+		return target
+	}
+	r := report{at: where, summary: fmt.Sprintf("Unknown task %q", name), detail: fmt.Sprintf("The job has no task %q.", name)}
+	if near := nearest(name, keysOf(l.tasks)); near != "" {
+		r.suggestion = "task." + near
+	}
+	l.report(r)
+	return nil
+}
+
+// indexOf is the index that a key means in an array, or a report.
+func (l *loader) indexOf(target *task, key cty.Value, where hcl.Range) (int, bool) {
+	if target.broken {
+		return 0, false
+	}
+	if target.array == "each" {
+		text, ok := textOf(key)
+		index, found := slices.BinarySearch(target.keys, text)
+		if !ok || !found {
+			l.report(report{at: where, summary: fmt.Sprintf("Task %q has no such key", target.name),
+				detail: "Its keys are those of its for_each.", suggestion: nearest(text, target.keys)})
+			return 0, false
+		}
+		return index, true
+	}
+	index, fault := wholeOf(key, 0, max(target.count-1, 0))
+	if fault != "" || target.count == 0 {
+		detail := fmt.Sprintf("Its indexes are 0 to %d.", target.count-1)
+		if target.count == 0 {
+			detail = "Its count is 0."
+		}
+		l.report(report{at: where, summary: fmt.Sprintf("Task %q has no such index", target.name), detail: detail})
+		return 0, false
+	}
+	return index, true
+}
+
+// withTasks adds to a scope's context the task object with what the
+// references need of it; nil after a report.
+func (l *loader) withTasks(refs *references, s scope) *hcl.EvalContext {
+	members := map[string]map[string]cty.Value{}
+	for _, ref := range refs.tasks {
+		target := l.tasks[ref.name]
+		if members[ref.name] == nil {
+			members[ref.name] = map[string]cty.Value{}
+		}
+		key := ref.key
+		if ref.expr != nil {
+			key, _ = l.plain(l.evaluate(ref.expr, s), ref.expr.Range())
+			if !key.IsKnown() {
+				return nil
+			}
+		}
+		if ref.whole {
+			members[ref.name]["output"] = l.tokens.value(ref.name, -1)
+			continue
+		}
+		index, ok := l.indexOf(target, key, ref.at)
+		text, isText := textOf(key)
+		if !ok || !isText {
+			return nil
+		}
+		members[ref.name][text] = cty.ObjectVal(map[string]cty.Value{"output": l.tokens.value(ref.name, index)})
+	}
+	tasks := map[string]cty.Value{}
+	for name, attrs := range members {
+		tasks[name] = cty.ObjectVal(attrs)
+	}
+	child := s.ctx.NewChild()
+	child.Variables = map[string]cty.Value{"task": cty.ObjectVal(tasks)}
+	return child
+}

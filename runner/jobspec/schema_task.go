@@ -1,0 +1,121 @@
+package jobspec
+
+var taskSchema = &blockSchema{
+	name: "task", label: "name",
+	description: "A unit of work; with `count` or `for_each` an array of them. Names have lower-case letters, digits, `-` and `_`, begin with a letter, and are at most 63 long.",
+	example: `task "features" {
+  count   = 16
+  command = ["python3", "features.py", "--shard", count.index]
+  timeout = "30m"
+
+  output {
+    path = "out"
+  }
+}
+
+task "train" {
+  command = ["python3", "train.py", "--features", task.features.output]
+}`,
+	attributes: []attributeSchema{
+		{name: "command", kind: kindCommand, required: true, description: "The program and its arguments, not given to a shell. May use `count`, `each` and outputs of tasks.", example: `["python3", "train.py", "--shard", count.index]`},
+		{name: "setup", kind: kindCommand, defText: "the job's", description: "A command that runs once on an instance, before the first attempt that has it.", example: `["pip", "install", "-r", "requirements.txt"]`},
+		{name: "env", kind: kindMap, description: "Environment variables. May use `count`, `each` and outputs of tasks. Names that begin with `SPOTRELAY_` are spotrelay's own.", example: `{ SHARD = count.index }`},
+		{name: "count", kind: kindWhole, defText: "no array", description: "Makes the task an array of so many indexes, from 0 on: `count.index`. At most 1000000.", example: "16"},
+		{name: "for_each", kind: kindKeys, defText: "no array", description: "Makes the task an array with an index for each key, in the keys' order: `each.key`, `each.value`.", example: `toset(["de", "fr"])`},
+		{name: "depends_on", kind: kindTasks, def: "[]", description: "Tasks that must succeed before. A reference such as `task.features.output` makes its edge by itself.", example: `[task.features]`},
+		{name: "timeout", kind: kindDuration, defText: "none", description: "Of one attempt.", example: `"30m"`},
+		{name: "signal", kind: kindString, def: `"SIGTERM"`, oneOf: []string{"SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"}, description: "Sent to the task on an interruption notice, on its timeout and on cancel.", example: `"SIGUSR1"`},
+		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed.", example: `"10s"`},
+		{name: "slots", kind: kindWhole, def: "1", description: "How many attempts of the task share an instance at once.", example: "4"},
+		{name: "dedicated", kind: kindBool, def: "false", description: "Each attempt has an instance of its own, used once.", example: "true"},
+		{name: "image", kind: kindString, defText: "the job's", description: "The image of the instances, by the provider's name for it.", example: `"ami-0abc"`},
+		{name: "disk", kind: kindSize, defText: "the job's", description: "Scratch space that an attempt needs; the same as `disk` in `resources`.", example: `"100GiB"`},
+		{name: "labels", kind: kindMap, description: "Tags of the instances, added to the job's.", example: `{ stage = "features" }`},
+		{name: "fleets", kind: kindStrings, defText: "the job's", description: "The fleets that the task may use, in order of preference.", example: `["aws-gpu"]`},
+	},
+	blocks: []*blockSchema{resourcesSchema, checkpointSchema, outputSchema, retriesSchema},
+}
+
+var resourcesSchema = &blockSchema{
+	name: "resources", single: true,
+	description: "What an attempt needs of an instance. In a job: the defaults of its tasks, attribute by attribute.",
+	example: `resources {
+  cpus   = 4
+  memory = "16GiB"
+}`,
+	attributes: []attributeSchema{
+		{name: "cpus", kind: kindNumber, def: "0", description: "Virtual CPUs, also a part of one; 0 is whatever comes.", example: "4"},
+		{name: "memory", kind: kindSize, def: "0", description: "Memory; 0 is whatever comes.", example: `"16GiB"`},
+		{name: "enforce_memory", kind: kindBool, defText: "true where memory is set", description: "End an attempt that uses more than `memory` as out-of-memory, where the instance can watch it.", example: "false"},
+		{name: "disk", kind: kindSize, def: "0", description: "Scratch space; 0 is whatever comes.", example: `"100GiB"`},
+		{name: "gpus", kind: kindWhole, def: "0", description: "GPUs.", example: "1"},
+		{name: "gpu_type", kind: kindString, defText: "any", description: "The kind of GPU.", example: `"a100"`},
+		{name: "arch", kind: kindString, defText: "any", oneOf: []string{"amd64", "arm64"}, description: "The processor's architecture.", example: `"arm64"`},
+	},
+}
+
+var checkpointSchema = &blockSchema{
+	name: "checkpoint", single: true,
+	description: "The directory in which the task keeps its state. It is saved to the bucket and is there again when the next attempt starts.",
+	example: `checkpoint {
+  path     = "ckpt"
+  interval = "5m"
+}`,
+	attributes: []attributeSchema{
+		{name: "path", kind: kindString, required: true, description: "The directory, relative to the working directory.", example: `"ckpt"`},
+		{name: "interval", kind: kindDuration, def: `"5m"`, description: "Between background saves; 0 saves only on a notice and when the task asks for it.", example: `"10m"`},
+	},
+}
+
+var outputSchema = &blockSchema{
+	name: "output", single: true,
+	description: "The directory that is committed when the attempt succeeds. Tasks that refer to it as `task.NAME.output` find it on their instance.",
+	example: `output {
+  path = "out"
+}`,
+	attributes: []attributeSchema{
+		{name: "path", kind: kindString, required: true, description: "The directory, relative to the working directory.", example: `"out"`},
+	},
+}
+
+var retriesSchema = &blockSchema{
+	name: "retries", single: true,
+	description: "How many attempts a task (each index of an array) may use up. In a job: the defaults of its tasks, attribute by attribute.",
+	example: `retries {
+  attempts           = 6
+  on_demand_attempts = 1
+  max_failures       = 2
+  on_exit_codes      = { retry = [101], fail = [2] }
+  backoff            = { initial = "10s", factor = 2, max = "10m", jitter = true }
+}`,
+	attributes: []attributeSchema{
+		{name: "attempts", kind: kindWhole, def: "5", description: "All attempts, whatever ended them.", example: "8"},
+		{name: "on_demand_attempts", kind: kindWhole, def: "1", description: "So many of the last ones run on-demand; 0 keeps all on spot.", example: "0"},
+		{name: "max_preemptions", kind: kindWhole, defText: "no cap", description: "At most so many attempts charged to preemptions.", example: "10"},
+		{name: "max_failures", kind: kindWhole, defText: "no cap", description: "At most so many attempts charged to failures.", example: "2"},
+		{name: "max_infrastructure", kind: kindWhole, defText: "no cap", description: "At most so many attempts charged to infrastructure.", example: "3"},
+		{name: "on_exit_codes", kind: kindObject, object: exitCodesSchema, defText: "every code is retried", description: "What exit codes mean.", example: `{ retry = [101], fail = [2] }`},
+		{name: "backoff", kind: kindObject, object: backoffSchema, defText: "as below", description: "The pause before the next attempt. A preemption waits for nothing: the next instance is the pause.", example: `{ initial = "10s", factor = 2, max = "10m", jitter = true }`},
+		{name: "capacity_wait", kind: kindDuration, def: `"15m"`, description: "How long spot is looked for before on-demand is taken, and on-demand before the task fails.", example: `"1h"`},
+	},
+}
+
+var exitCodesSchema = &blockSchema{
+	name:        "on_exit_codes",
+	description: "An object. Code 0 is success, and 75 always means: saved, run me again.",
+	attributes: []attributeSchema{
+		{name: "retry", kind: kindCodes, def: "[]", description: "Run again within the attempts.", example: "[101]"},
+		{name: "fail", kind: kindCodes, def: "[]", description: "End the task at once.", example: "[2]"},
+	},
+}
+
+var backoffSchema = &blockSchema{
+	name:        "backoff",
+	description: "An object.",
+	attributes: []attributeSchema{
+		{name: "initial", kind: kindDuration, def: `"10s"`, description: "The first pause.", example: `"1s"`},
+		{name: "factor", kind: kindNumber, def: "2", description: "What the pause grows by each time, from 1.", example: "1.5"},
+		{name: "max", kind: kindDuration, def: `"10m"`, description: "The longest pause.", example: `"1m"`},
+		{name: "jitter", kind: kindBool, def: "true", description: "Take a random part of the upper half of the pause.", example: "false"},
+	},
+}
