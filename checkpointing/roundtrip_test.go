@@ -65,10 +65,10 @@ func drawContent(t *rapid.T, seed uint64) string {
 func TestRoundTrip(t *testing.T) {
 	b := openBucket(t)
 	e := Open(b)
-	attempt := 0
+	attempt, memory := 0, memoryDir(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		attempt++
-		work := filepath.Join(t.TempDir(), "w")
+		work := filepath.Join(memory, "w")
 		first := drawTree(rt, "first")
 		second := maps.Clone(first)
 		maps.Copy(second, drawTree(rt, "second"))

@@ -17,7 +17,7 @@ import (
 // TestManySmallFiles: 10,000 files are few objects, and one more file costs
 // one more object, not all of them again.
 func TestManySmallFiles(t *testing.T) {
-	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	from, to := filepath.Join(memoryDir(t), "from"), filepath.Join(memoryDir(t), "to")
 	content := tree{}
 	const dirs, files = 20, 500
 	for d := range dirs {

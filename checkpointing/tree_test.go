@@ -150,10 +150,26 @@ func mustHold(t *testing.T, root string, want tree) {
 	}
 }
 
+// memoryDir is a temporary directory in memory where there is one, for tests
+// that make many files.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "spotrelay-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := removeTree(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // openBucket is an empty bucket in a folder that is not flushed.
 func openBucket(t testing.TB) bucket.Bucket {
 	t.Helper()
-	b, err := bucket.Open(t.Context(), "file://"+filepath.ToSlash(t.TempDir())+"?sync=off")
+	b, err := bucket.Open(t.Context(), "file://"+filepath.ToSlash(memoryDir(t))+"?sync=off")
 	if err != nil {
 		t.Fatal(err)
 	}
