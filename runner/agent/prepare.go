@@ -1,0 +1,226 @@
+//go:build unix
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// prepare lays out the attempt's folder: inputs, the working directory with
+// the workdir's files after the setup command, the restored checkpoint.
+func (t *attempt) prepare(ctx context.Context) error {
+	if err := checkAssignment(t.job); err != nil {
+		return agentFault(err)
+	}
+	if err := os.RemoveAll(t.dir); err != nil {
+		return agentFault(err)
+	}
+	if err := os.MkdirAll(t.dir, 0o755); err != nil {
+		return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
+	}
+	if err := t.layInputs(ctx); err != nil {
+		return err
+	}
+	if err := t.layWorkdir(ctx); err != nil {
+		return err
+	}
+	for _, dir := range []string{t.checkpointDir(), t.outputDir()} {
+		if dir == "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("making %s: %w", dir, err)
+		}
+	}
+	return t.restore(ctx)
+}
+
+// checkAssignment refuses what would lead out of the attempt's folder. A
+// controller does not write such; whoever can write the bucket could.
+func checkAssignment(a job.Assignment) error {
+	if a.Task == "" || !filepath.IsLocal(a.Task) || filepath.Base(a.Task) != a.Task {
+		return fmt.Errorf("%q cannot be the name of a task", a.Task)
+	}
+	if a.Index < 0 || a.Attempt < 1 {
+		return fmt.Errorf("index %d and attempt %d cannot be", a.Index, a.Attempt)
+	}
+	if len(a.Execution.Command) == 0 || a.Execution.Command[0] == "" {
+		return errors.New("the assignment has no command")
+	}
+	if c := a.Execution.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
+		return fmt.Errorf("the checkpoint's path %q is not below the working directory", c.Path)
+	}
+	if o := a.Execution.Output; o != nil && !filepath.IsLocal(o.Path) {
+		return fmt.Errorf("the output's path %q is not below the working directory", o.Path)
+	}
+	for _, input := range a.Inputs {
+		if !filepath.IsLocal(input.Task) || filepath.Base(input.Task) != input.Task || input.Index < 0 {
+			return fmt.Errorf("%q cannot be the name of a task", input.Task)
+		}
+	}
+	return nil
+}
+
+// checkpointDir is the directory that is saved, "" for none.
+func (t *attempt) checkpointDir() string {
+	if c := t.job.Execution.Checkpoint; c != nil {
+		return filepath.Join(t.work, c.Path)
+	}
+	return ""
+}
+
+// outputDir is the directory that is committed on success, "" for none.
+func (t *attempt) outputDir() string {
+	if o := t.job.Execution.Output; o != nil {
+		return filepath.Join(t.work, o.Path)
+	}
+	return ""
+}
+
+// inputDir holds the outputs of an upstream task.
+func (t *attempt) inputDir(task string) string {
+	return filepath.Join(t.dir, "inputs", task)
+}
+
+func (t *attempt) layInputs(ctx context.Context) error {
+	for _, input := range t.job.Inputs {
+		dir := t.inputDir(input.Task)
+		if input.Array {
+			dir = filepath.Join(dir, strconv.Itoa(input.Index))
+		}
+		what := fmt.Sprintf("the output of %s[%d]", input.Task, input.Index)
+		if err := t.fetch(ctx, what, manifestRef(input.Manifest), dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layWorkdir makes the working directory: a copy of the one that is prepared
+// once on this instance.
+func (t *attempt) layWorkdir(ctx context.Context) error {
+	setup := t.expandAll(t.job.Execution.Setup)
+	if t.job.Workdir == nil && len(setup) == 0 {
+		return os.Mkdir(t.work, 0o755)
+	}
+	prepared, err := t.agent.workdirs.get(ctx, workdirKey(t.job.Workdir, setup), func(dir string) error {
+		if err := t.fillWorkdir(ctx, dir); err != nil {
+			return err
+		}
+		if len(setup) == 0 {
+			return nil
+		}
+		t.setStep(job.StepSetup)
+		defer t.setStep(job.StepPreparing)
+		return t.runSetup(ctx, setup, dir)
+	})
+	if err != nil {
+		return err
+	}
+	return copyTree(ctx, prepared, t.work)
+}
+
+func (t *attempt) fillWorkdir(ctx context.Context, dir string) error {
+	if t.job.Workdir == nil {
+		return os.MkdirAll(dir, 0o755)
+	}
+	return t.fetch(ctx, "the workdir", manifestRef(*t.job.Workdir), dir)
+}
+
+// restore puts the named checkpoint in place. One that cannot be restored ends
+// the attempt: going on from nothing would bury it.
+func (t *attempt) restore(ctx context.Context) error {
+	ref := t.job.Restore
+	if ref == nil {
+		return nil
+	}
+	if t.saver == nil {
+		return restoreFault(fmt.Errorf("checkpoint %s was to be restored, and the task has no checkpoint directory", ref.Key))
+	}
+	begun := time.Now()
+	err := t.fetch(ctx, "checkpoint "+ref.Key, checkpointRef(*ref), t.checkpointDir())
+	var broken *checkpointing.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &broken) && broken.Code != checkpointing.CodeFull, errors.Is(err, bucket.ErrNotFound):
+		return restoreFault(err)
+	default:
+		return err
+	}
+	t.saver.startFrom(*ref)
+	t.output.note("attempt %d on %s, restored checkpoint %d-%d (%s in %s)", t.id.Attempt, t.agent.instance,
+		ref.Attempt, ref.Sequence, bytesText(ref.Bytes), time.Since(begun).Round(time.Millisecond))
+	return nil
+}
+
+// fetch restores a manifest into dir. A bucket that cannot be reached is tried
+// again for a bounded time.
+func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref, dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	err := retryUnavailable(ctx, t.agent.patience, func() error {
+		return t.agent.engine.Restore(ctx, ref, dir, checkpointing.RestoreOptions{})
+	})
+	if err != nil {
+		return fmt.Errorf("fetching %s: %w", what, err)
+	}
+	return nil
+}
+
+// retryUnavailable repeats f while the bucket is unavailable, at most so long.
+func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error) error {
+	begun := time.Now()
+	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := f()
+		if err == nil || !isUnavailable(err) || ctx.Err() != nil || time.Since(begun) > atMost {
+			return err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// isUnavailable: the bucket failed in a way that may pass.
+func isUnavailable(err error) bool { return errors.Is(err, bucket.ErrUnavailable) }
+
+func manifestRef(m job.Manifest) checkpointing.Ref {
+	return checkpointing.Ref{Key: m.Key, Digest: m.Digest, Bytes: m.Bytes, Files: m.Files}
+}
+
+func checkpointRef(c job.CheckpointRef) checkpointing.Ref {
+	return checkpointing.Ref{
+		Key: c.Key, ID: checkpointing.ID{Attempt: c.Attempt, Sequence: c.Sequence},
+		Digest: c.Digest, Bytes: c.Bytes,
+	}
+}
+
+// clean removes the attempt's folder. It goes under another name first, so
+// that a large one holds up nothing.
+func (t *attempt) clean() {
+	gone := t.agent.trash.path()
+	if err := os.Rename(t.dir, gone); err != nil {
+		if !errors.Is(err, syscall.ENOENT) {
+			t.log.Warn("the attempt's folder cannot be removed", "error", err)
+		}
+		return
+	}
+	t.agent.trash.remove(gone)
+}

@@ -1,0 +1,172 @@
+//go:build unix
+
+package agent
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// command is a process to start.
+type command struct {
+	path   string // resolved, or relative to dir
+	argv   []string
+	dir    string
+	env    []string
+	output *os.File // stdout and stderr
+	cgroup *cgroup  // nil: none
+}
+
+// process is a started process, the leader of its own process group. The
+// fields below done are valid when it is closed.
+type process struct {
+	pid  int
+	done chan struct{}
+
+	status syscall.WaitStatus
+	usage  syscall.Rusage
+	ended  time.Time
+}
+
+// signal sends sig to the process group. A group that is gone is no error.
+func (p *process) signal(sig syscall.Signal) {
+	_ = syscall.Kill(-p.pid, sig)
+	if sig != syscall.SIGKILL {
+		return
+	}
+	select {
+	case <-p.done:
+	default: // it may have left its group
+		_ = syscall.Kill(p.pid, sig)
+	}
+}
+
+// processes starts processes and collects them. With reap it also collects
+// whatever was left to this process as the first of its namespace or as a
+// subreaper; then nothing else in this program may wait for children.
+type processes struct {
+	reap bool
+
+	// forking is held for reading from a fork to its registration, and for
+	// writing while the ended are collected, so that none is collected before
+	// it is known.
+	forking sync.RWMutex
+	mu      sync.Mutex
+	waiting map[int]*process
+}
+
+func newProcesses(reap bool) *processes {
+	return &processes{reap: reap, waiting: map[int]*process{}}
+}
+
+// start starts a command. The error is that of fork or exec, a syscall.Errno.
+func (ps *processes) start(c command) (*process, error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	ps.forking.RLock()
+	defer ps.forking.RUnlock()
+	pid, err := fork(c, null)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{pid: pid, done: make(chan struct{})}
+	if ps.reap {
+		ps.mu.Lock()
+		ps.waiting[pid] = p
+		ps.mu.Unlock()
+		return p, nil
+	}
+	go p.wait()
+	return p, nil
+}
+
+// fork starts the process from a thread of its own: where a cgroup can only be
+// entered by a thread before it forks, the thread ends with it.
+func fork(c command, null *os.File) (pid int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		attr, leave, e := attributes(c.cgroup)
+		if e != nil {
+			err = e
+			return
+		}
+		defer leave()
+		pid, err = syscall.ForkExec(c.path, c.argv, &syscall.ProcAttr{
+			Dir:   c.dir,
+			Env:   c.env,
+			Files: []uintptr{null.Fd(), c.output.Fd(), c.output.Fd()},
+			Sys:   attr,
+		})
+	}()
+	<-done
+	runtime.KeepAlive(c.output)
+	return pid, err
+}
+
+// wait collects this one process.
+func (p *process) wait() {
+	var status syscall.WaitStatus
+	var usage syscall.Rusage
+	for {
+		_, err := syscall.Wait4(p.pid, &status, 0, &usage)
+		if err != syscall.EINTR {
+			break
+		}
+	}
+	p.finish(status, usage)
+}
+
+func (p *process) finish(status syscall.WaitStatus, usage syscall.Rusage) {
+	p.status, p.usage, p.ended = status, usage, time.Now()
+	close(p.done)
+}
+
+// collect collects ended children until stop is closed.
+func (ps *processes) collect(stop <-chan struct{}) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
+	// A signal may have come before Notify, and signals are merged.
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		ps.collectEnded()
+		select {
+		case <-ended:
+		case <-look.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (ps *processes) collectEnded() {
+	ps.forking.Lock()
+	defer ps.forking.Unlock()
+	for {
+		var status syscall.WaitStatus
+		var usage syscall.Rusage
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, &usage)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		ps.mu.Lock()
+		p := ps.waiting[pid]
+		delete(ps.waiting, pid)
+		ps.mu.Unlock()
+		if p != nil {
+			p.finish(status, usage)
+		}
+	}
+}

@@ -1,0 +1,29 @@
+package agent
+
+import (
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// attributes prepares the calling goroutine to fork into a cgroup. leave is
+// called after the fork.
+func attributes(cg *cgroup) (attr *syscall.SysProcAttr, leave func(), err error) {
+	attr = &syscall.SysProcAttr{Setpgid: true}
+	if cg == nil {
+		return attr, func() {}, nil
+	}
+	leave, err = cg.enter(attr)
+	return attr, leave, err
+}
+
+// lockThread binds the goroutine to its thread for good: the thread ends with
+// the goroutine, and what was done to it ends too.
+func lockThread() { runtime.LockOSThread() }
+
+// becomeSubreaper makes orphaned descendants children of this process, so that
+// they can be found and collected.
+func becomeSubreaper() error {
+	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}

@@ -1,0 +1,299 @@
+//go:build unix
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/runner/agent/control"
+	"github.com/spotrelay/spotrelay/runner/job"
+	"github.com/spotrelay/spotrelay/runner/store"
+)
+
+// saver saves an attempt's checkpoint directory: one save at a time, numbers
+// that rise.
+type saver struct {
+	t   *attempt
+	dir string
+	log *slog.Logger
+
+	turn chan struct{} // held while saving
+	// background ends when the attempt's command has ended without a last save.
+	background context.Context
+	cancel     context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	next   int64              // sequence of the next save
+	base   *checkpointing.Ref // newest known checkpoint, this attempt's or the restored one
+	print  footprint          // of the directory when base was saved
+	ours   *job.CheckpointRef // newest committed by this attempt
+	count  int                // committed by this attempt
+	busy   bool
+	failed string // the last save's error, "" when it was committed
+}
+
+// saved is the outcome of a save that did not fail.
+type saved struct {
+	ref       job.CheckpointRef
+	unchanged bool
+}
+
+func newSaver(t *attempt) *saver {
+	s := &saver{t: t, dir: t.checkpointDir(), log: t.log, turn: make(chan struct{}, 1), next: 1}
+	s.background, s.cancel = context.WithCancel(t.agent.life)
+	return s
+}
+
+// close ends a save that is under way and allows no further one. It returns
+// when the directory is left alone.
+func (s *saver) close() {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	if !closed {
+		s.turn <- struct{}{} // for good
+	}
+}
+
+// startFrom says what was restored: unchanged data is shared with it.
+func (s *saver) startFrom(ref job.CheckpointRef) {
+	base := checkpointRef(ref)
+	print := look(s.dir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.base, s.print = &base, print
+}
+
+// committed is the newest checkpoint of this attempt and how many there were.
+func (s *saver) committed() (*job.CheckpointRef, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ours, s.count
+}
+
+func (s *saver) saving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy
+}
+
+func (s *saver) failure() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// unsaved is how many bytes look otherwise than in the last checkpoint.
+func (s *saver) unsaved() int64 {
+	now := look(s.dir)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.print.changedBytes(now)
+}
+
+// lookTime is how long a look at the directory took the last time.
+func (s *saver) lookTime() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.print.took
+}
+
+// acquire waits for the turn to save.
+func (s *saver) acquire(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *saver) release() { <-s.turn }
+
+// save commits the directory as it is, unless nothing has changed since the
+// last checkpoint.
+func (s *saver) save(ctx context.Context) (saved, error) {
+	if err := s.acquire(ctx); err != nil {
+		return saved{}, err
+	}
+	defer s.release()
+	print := look(s.dir)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return saved{}, errAttemptEnded
+	}
+	unchanged := s.ours != nil && s.print.same(print)
+	if unchanged {
+		ref := *s.ours
+		s.mu.Unlock()
+		return saved{ref: ref, unchanged: true}, nil
+	}
+	id := checkpointing.ID{Attempt: s.t.id.Attempt, Sequence: s.next}
+	s.next++
+	s.busy = true
+	base := s.base
+	s.mu.Unlock()
+	s.t.agent.changed()
+
+	result, err := s.send(ctx, id, base)
+	s.mu.Lock()
+	s.busy = false
+	s.failed = ""
+	if err != nil {
+		s.failed = err.Error()
+	} else {
+		ref := result.Ref
+		s.base, s.print = &ref, print
+		s.count++
+		s.ours = &job.CheckpointRef{Key: ref.Key, Attempt: id.Attempt, Sequence: id.Sequence, Digest: ref.Digest, Bytes: ref.Bytes}
+	}
+	ours := s.ours
+	s.mu.Unlock()
+	s.t.agent.changed()
+	if err != nil {
+		return saved{}, err
+	}
+	s.t.agent.bandwidth.measured(result.BytesSent, result.Elapsed)
+	return saved{ref: *ours}, nil
+}
+
+// send lets the engine save, and tells the watchers how far it is.
+func (s *saver) send(ctx context.Context, id checkpointing.ID, base *checkpointing.Ref) (checkpointing.SaveResult, error) {
+	hub := s.t.agent.hub
+	event := control.Event{Event: control.SaveStarted, Task: s.t.id.Task, Index: s.t.id.Index, Attempt: id.Attempt, Sequence: id.Sequence}
+	hub.emit(event)
+	result, err := s.t.agent.engine.Save(ctx, s.dir, checkpointing.SaveOptions{
+		Key:            store.CheckpointKey(s.t.agent.config.Run, s.t.id.Task, s.t.id.Index, 0, id),
+		ID:             id,
+		Parent:         base,
+		Base:           base,
+		BytesPerSecond: s.t.agent.uploadLimit,
+		Progress: func(p checkpointing.Progress) {
+			if p.BytesDone > 0 && p.Stage != checkpointing.StageCommitted {
+				event.Event, event.BytesDone, event.BytesTotal = control.SaveProgress, p.BytesDone, p.BytesTotal
+				hub.emit(event)
+			}
+		},
+	})
+	if err != nil {
+		event.Event, event.Error = control.SaveFailed, err.Error()
+		s.log.Warn("a checkpoint was not saved", "sequence", id.Sequence, "error", err)
+	} else {
+		event.Event, event.BytesDone, event.BytesTotal = control.SaveCommitted, result.BytesSent, result.BytesSent
+		s.log.Info("saved a checkpoint", "sequence", id.Sequence, "bytes_sent", result.BytesSent, "elapsed", result.Elapsed)
+	}
+	hub.emit(event)
+	return result, err
+}
+
+// last saves after the command has ended. Whatever may pass is tried again
+// until ctx ends.
+func (s *saver) last(ctx context.Context) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
+		result, err := s.save(ctx)
+		if err == nil {
+			if !result.unchanged {
+				s.t.output.note("saved checkpoint %d-%d (%s)", result.ref.Attempt, result.ref.Sequence, bytesText(result.ref.Bytes))
+			}
+			return nil
+		}
+		if ctx.Err() != nil || !isUnavailable(err) && !errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeUnsettled}) &&
+			!errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeConflict}) {
+			return err
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// restoreNewest puts the newest checkpoint back in place.
+func (s *saver) restoreNewest(ctx context.Context) (checkpointing.Ref, error) {
+	if err := s.acquire(ctx); err != nil {
+		return checkpointing.Ref{}, err
+	}
+	defer s.release()
+	s.mu.Lock()
+	ref, closed := s.base, s.closed
+	s.mu.Unlock()
+	if closed {
+		return checkpointing.Ref{}, errAttemptEnded
+	}
+	if ref == nil {
+		return checkpointing.Ref{}, errNoCheckpoint
+	}
+	if err := s.t.fetch(ctx, "checkpoint "+ref.Key, *ref, s.dir); err != nil {
+		return checkpointing.Ref{}, err
+	}
+	print := look(s.dir)
+	s.mu.Lock()
+	s.print = print
+	s.mu.Unlock()
+	return *ref, nil
+}
+
+var (
+	errNoCheckpoint = errors.New("there is no checkpoint yet")
+	errAttemptEnded = errors.New("the attempt has ended")
+)
+
+// saveNowAndThen saves in the background at the checkpoint's interval, until
+// stop is called. A save that is under way then goes on to its end: the last
+// save waits for it and has only the rest to send.
+func (t *attempt) saveNowAndThen() (stop func()) {
+	if t.saver == nil || t.job.Execution.Checkpoint.Interval <= 0 {
+		return func() {}
+	}
+	ended := make(chan struct{})
+	go func() {
+		ticker := time.NewTicker(t.job.Execution.Checkpoint.Interval.D())
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				t.saveInBackground()
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() { close(ended) }
+}
+
+// saveInBackground saves while the task goes on. When files don't come to rest
+// the checkpoint before stays the newest one.
+func (t *attempt) saveInBackground() {
+	if _, err := t.saver.save(t.saver.background); err != nil && t.saver.background.Err() == nil {
+		t.output.note("a background save failed, the checkpoint before stays: %v", err)
+	}
+}
+
+// bytesText is a size for people.
+func bytesText(n int64) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	value, suffix := float64(n), ""
+	for _, suffix = range []string{"kB", "MB", "GB", "TB", "PB"} {
+		if value /= unit; value < unit {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", value, suffix)
+}

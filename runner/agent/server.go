@@ -1,0 +1,204 @@
+//go:build unix
+
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+
+	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/runner/agent/control"
+	"github.com/spotrelay/spotrelay/runner/job"
+)
+
+// server answers at one socket.
+type server struct {
+	listener net.Listener
+	handle   func(ctx context.Context, conn net.Conn, request control.Request)
+	ctx      context.Context
+	cancel   context.CancelFunc
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	work  sync.WaitGroup
+	once  sync.Once
+}
+
+// listen starts a server at path.
+func listen(ctx context.Context, path string, handle func(context.Context, net.Conn, control.Request)) (*server, error) {
+	l, err := control.Listen(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{listener: l, handle: handle, conns: map[net.Conn]bool{}}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.work.Go(s.accept)
+	return s, nil
+}
+
+func (s *server) accept() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.ctx.Err() != nil {
+			s.mu.Unlock()
+			conn.Close()
+			return
+		}
+		s.conns[conn] = true
+		s.work.Go(func() { s.serve(conn) })
+		s.mu.Unlock()
+	}
+}
+
+func (s *server) serve(conn net.Conn) {
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+		conn.Close()
+	}()
+	request, err := readRequest(conn)
+	if err != nil {
+		refuse(conn, err.Error(), `a request is one line of JSON such as {"op":"save"}`)
+		return
+	}
+	s.handle(s.ctx, conn, request)
+}
+
+// readRequest reads one line of JSON.
+func readRequest(r io.Reader) (control.Request, error) {
+	var request control.Request
+	line, err := bufio.NewReader(io.LimitReader(r, control.MaxRequest)).ReadBytes('\n')
+	if len(line) == 0 && err != nil {
+		return request, fmt.Errorf("no request came: %w", err)
+	}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return request, fmt.Errorf("the request cannot be read: %w", err)
+	}
+	return request, nil
+}
+
+func answer(conn net.Conn, a control.Answer) {
+	_ = json.NewEncoder(conn).Encode(a) // who asked may be gone
+}
+
+func refuse(conn net.Conn, what, hint string) {
+	answer(conn, control.Answer{Error: what, Hint: hint})
+}
+
+// close ends the server; requests that are waited for are cut off.
+func (s *server) close() {
+	s.once.Do(func() {
+		s.cancel()
+		s.listener.Close()
+		s.mu.Lock()
+		for conn := range s.conns {
+			conn.Close()
+		}
+		s.mu.Unlock()
+		s.work.Wait()
+	})
+}
+
+// serveMachine is the machine's own socket, agent.sock.
+func (a *Agent) serveMachine() (*server, error) {
+	return listen(a.life, filepath.Join(a.home, "agent.sock"), func(ctx context.Context, conn net.Conn, request control.Request) {
+		if request.Op != control.OpWatch {
+			refuse(conn, fmt.Sprintf("the machine's socket does not know %q", request.Op), "checkpoints are asked for at the task's own socket, $SPOTRELAY_SOCKET")
+			return
+		}
+		a.hub.watch(conn)
+		defer a.hub.leave(conn)
+		_, _ = io.Copy(io.Discard, conn) // until the other side, or the agent, hangs up
+	})
+}
+
+// serve is the attempt's socket.
+func (t *attempt) serve() (*server, error) {
+	return listen(t.agent.life, t.socketPath, func(ctx context.Context, conn net.Conn, request control.Request) {
+		switch {
+		case request.Op == control.OpStatus:
+			t.answerStatus(ctx, conn, request)
+		case request.Op != control.OpSave && request.Op != control.OpRestore:
+			refuse(conn, fmt.Sprintf("%q is no operation", request.Op), "there are save, restore and status")
+		case t.saver == nil:
+			refuse(conn, fmt.Sprintf("task %s has no checkpoint", t.id.Task), "give it a checkpoint block with a path in the job file")
+		case request.Op == control.OpSave:
+			t.answerSave(ctx, conn, request)
+		default:
+			t.answerRestore(ctx, conn)
+		}
+	})
+}
+
+func (t *attempt) answerSave(ctx context.Context, conn net.Conn, request control.Request) {
+	if request.Background {
+		go t.saveInBackground()
+		ref, _ := t.saver.committed()
+		answer(conn, control.Answer{OK: true, Checkpoint: ref})
+		return
+	}
+	result, err := t.saver.save(ctx)
+	if err != nil {
+		refuse(conn, "the checkpoint was not saved: "+err.Error(), hintOf(err))
+		return
+	}
+	answer(conn, control.Answer{OK: true, Checkpoint: &result.ref, Unchanged: result.unchanged})
+}
+
+func (t *attempt) answerRestore(ctx context.Context, conn net.Conn) {
+	ref, err := t.saver.restoreNewest(ctx)
+	switch {
+	case errors.Is(err, errNoCheckpoint):
+		refuse(conn, err.Error(), "save one first")
+	case err != nil:
+		refuse(conn, "the checkpoint was not restored: "+err.Error(), hintOf(err))
+	default:
+		answer(conn, control.Answer{OK: true, Checkpoint: &job.CheckpointRef{
+			Key: ref.Key, Attempt: ref.ID.Attempt, Sequence: ref.ID.Sequence, Digest: ref.Digest, Bytes: ref.Bytes,
+		}})
+	}
+}
+
+func (t *attempt) answerStatus(ctx context.Context, conn net.Conn, request control.Request) {
+	status := &control.Status{AttemptID: t.id, Run: t.agent.config.Run, Resumed: t.job.Restore != nil, Notice: t.agent.notice()}
+	reply := control.Answer{OK: true, Status: status}
+	if t.saver != nil {
+		if request.Wait {
+			if err := t.saver.acquire(ctx); err != nil {
+				refuse(conn, "the attempt is ending", "")
+				return
+			}
+			t.saver.release()
+		}
+		reply.Checkpoint, status.Saves = t.saver.committed()
+		status.Saving = t.saver.saving()
+		status.Error = t.saver.failure()
+	}
+	answer(conn, reply)
+}
+
+// hintOf is what to do about a failed save or restore.
+func hintOf(err error) string {
+	var broken *checkpointing.Error
+	switch {
+	case errors.As(err, &broken) && broken.Code == checkpointing.CodeUnsettled:
+		return "don't write to the checkpoint directory while it is saved: write elsewhere and rename, or save in the foreground"
+	case errors.As(err, &broken) && broken.Hint != "":
+		return broken.Hint
+	case isUnavailable(err):
+		return "the bucket cannot be reached now; the checkpoint before is untouched, try again"
+	}
+	return ""
+}
