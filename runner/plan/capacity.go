@@ -152,6 +152,9 @@ func (t *tick) reasonFor(g *group, side int, m market) string {
 // capacity runs, and at its end the group moves to on-demand, or its work ends.
 func (t *tick) nothing(g *group, side, want int, m market) {
 	capacity := capacityOf(side)
+	if m.until > 0 {
+		t.wakeAt(m.until)
+	}
 	if m.full {
 		g.waiting = "as many instances as the offers allow are rented"
 		return
@@ -161,10 +164,7 @@ func (t *tick) nothing(g *group, side, want int, m market) {
 		return
 	}
 	g.waiting = "no " + string(capacity) + " capacity: " + t.lastRefusal(g, capacity)
-	if m.until > 0 {
-		t.wakeAt(m.until)
-	}
-	if g.sides[side].live > 0 && !m.never {
+	if g.sides[side].live > 0 {
 		return // its work goes on, if slower
 	}
 	key := shortKey(g.key, capacity)

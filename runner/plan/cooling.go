@@ -19,7 +19,7 @@ const (
 // a failure.
 func (t *tick) coolPool(fleet string, f providers.Failure) {
 	pool, capacity := f.Pool, f.Pool.Capacity
-	if f.Code == providers.CodeQuota || pool.InstanceType == "" {
+	if f.Code == providers.CodeQuota || pool.InstanceType == "" && pool.Zone == "" {
 		pool = providers.Pool{} // of the whole region
 	}
 	c := PoolCooled{Fleet: fleet, Pool: pool, Capacity: capacity, Code: f.Code, Message: f.Message, Times: 1}
@@ -62,8 +62,7 @@ func (s *State) cooling(key poolKey) Time {
 	var until Time
 	for i := range s.Cool {
 		c := &s.Cool[i]
-		whole := c.Pool == providers.Pool{} && c.Capacity == key.pool.Capacity
-		if c.Fleet != key.fleet || c.Pool != key.pool && !whole {
+		if !c.covers(key) {
 			continue
 		}
 		if c.Until < 0 {
@@ -74,4 +73,12 @@ func (s *State) cooling(key poolKey) Time {
 		}
 	}
 	return until
+}
+
+// covers reports whether a cooling is of a pool: a part that it leaves empty is
+// any.
+func (c *PoolCooled) covers(key poolKey) bool {
+	return c.Fleet == key.fleet && c.Capacity == key.pool.Capacity &&
+		(c.Pool.Zone == "" || c.Pool.Zone == key.pool.Zone) &&
+		(c.Pool.InstanceType == "" || c.Pool.InstanceType == key.pool.InstanceType)
 }

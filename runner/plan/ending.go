@@ -85,7 +85,7 @@ func (t *tick) vanished(inst *Instance, state providers.InstanceState) {
 	if w.vanished {
 		return
 	}
-	w.vanished = true
+	w.vanished, w.fencing = true, ""
 	t.refile(inst)
 	t.act(Action{End: &ActionEnd{Fleet: inst.Fleet, Instance: inst.ID}})
 }

@@ -75,8 +75,8 @@ type LaunchClosed struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// PoolCooled leaves a pool alone until a time. With an empty Pool it is the
-// fleet's whole capacity type.
+// PoolCooled leaves a pool alone until a time. A part of Pool that is empty
+// means any; with an empty Pool it is the fleet's whole capacity type.
 type PoolCooled struct {
 	Fleet    string                 `json:"fleet"`
 	Pool     providers.Pool         `json:"pool"`

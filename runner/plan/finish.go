@@ -54,15 +54,18 @@ func (t *tick) endUnwanted(id job.AttemptID) {
 	}
 }
 
-// finish ends the run when every index has ended, and closes it when nothing
-// is rented any more.
-func (t *tick) finish() {
-	if t.Outcome == "" && t.work.open == 0 {
-		outcome, reason := t.outcome()
-		t.emit(Event{RunEnded: &RunEnded{Outcome: outcome, Reason: reason}})
-		t.repeatLaunches()
-		t.releaseAll()
+// endRun ends the run when every index has ended.
+func (t *tick) endRun() {
+	if t.Outcome != "" || t.work.open > 0 {
+		return
 	}
+	outcome, reason := t.outcome()
+	t.emit(Event{RunEnded: &RunEnded{Outcome: outcome, Reason: reason}})
+	t.repeatLaunches()
+}
+
+// closeRun closes an ended run when nothing is rented any more.
+func (t *tick) closeRun() {
 	if t.Outcome != "" && !t.Closed && len(t.Instances) == 0 && len(t.Launches) == 0 {
 		t.emit(Event{RunClosed: &RunClosed{Cost: t.Cost}})
 	}

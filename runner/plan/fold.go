@@ -117,8 +117,7 @@ func (s *State) cool(c PoolCooled) {
 // warm forgets the coolings of a pool that gave something.
 func (s *State) warm(fleet string, pool providers.Pool) {
 	s.Cool = slices.DeleteFunc(s.Cool, func(c PoolCooled) bool {
-		whole := c.Pool == providers.Pool{} && c.Capacity == pool.Capacity
-		return c.Fleet == fleet && (c.Pool == pool || whole) && c.Until >= 0
+		return c.Until >= 0 && c.covers(poolKey{fleet, pool})
 	})
 	if len(s.Cool) == 0 {
 		s.Cool = nil

@@ -64,7 +64,7 @@ func (t *tick) rented(l *Launch, result providers.LaunchResult) {
 			continue
 		}
 		t.coolPool(fleet, f)
-		cooled = cooled || t.coolsOneOf(fleet, f.Pool, offers)
+		cooled = cooled || t.coolsOneOf(fleet, offers)
 	}
 	if len(result.Instances) > 0 || cooled {
 		return
@@ -75,10 +75,10 @@ func (t *tick) rented(l *Launch, result providers.LaunchResult) {
 	}
 }
 
-func (t *tick) coolsOneOf(fleet string, pool providers.Pool, offers []providers.Offer) bool {
+func (t *tick) coolsOneOf(fleet string, offers []providers.Offer) bool {
 	for _, o := range offers {
-		if o.Pool() == pool || pool.InstanceType == "" && o.Capacity == pool.Capacity {
-			return t.cooling(poolKey{fleet, o.Pool()}) != 0
+		if t.cooling(poolKey{fleet, o.Pool()}) != 0 {
+			return true
 		}
 	}
 	return false

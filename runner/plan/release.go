@@ -49,24 +49,24 @@ func (t *tick) done(inst *Instance) EndingReason {
 // releaseIdle ends a group's instances beyond those that its open work could
 // use, and those that were idle for too long.
 func (t *tick) releaseIdle(g *group) {
-	idle := g.sides[onSpot].idle + g.sides[onDemand].idle
-	booting := g.sides[onSpot].booting + g.sides[onDemand].booting
-	if idle+booting == 0 {
+	spot, last := &g.sides[onSpot], &g.sides[onDemand]
+	if spot.idle+spot.booting+last.idle+last.booting == 0 {
 		return
 	}
-	surplus := idle + booting - (g.open+g.slots-1)/g.slots
+	up := func(work int) int { return (max(work, 0) + g.slots - 1) / g.slots }
+	surplus := [2]int{
+		onSpot:   spot.idle + spot.booting - up(g.open-last.ready), // no last attempt goes on spot
+		onDemand: last.idle + last.booting - up(g.open),
+	}
 	patience := t.Spec.Timing.IdleTimeout.D()
-	if surplus <= 0 && idle == 0 {
-		return
-	}
 	for _, id := range sortedKeys(g.members) {
 		inst := t.Instances[id]
 		w := t.work.watches[id]
 		if inst.Ending != "" || len(inst.Attempts) > 0 || !t.usable(inst) {
 			continue
 		}
-		if surplus > 0 {
-			surplus--
+		if side := sideOf(inst.Offer.Capacity); surplus[side] > 0 {
+			surplus[side]--
 			t.end(inst, EndingIdle, nil)
 			continue
 		}
@@ -83,7 +83,7 @@ func (t *tick) releaseIdle(g *group) {
 }
 
 // releaseAll ends every instance that runs nothing, when nothing more will be
-// assigned.
+// assigned. An assignment that was not accepted yet ends with its instance.
 func (t *tick) releaseAll() {
 	reason := EndingIdle
 	if t.Outcome != "" || t.work.open == 0 {
@@ -91,8 +91,19 @@ func (t *tick) releaseAll() {
 	}
 	for _, id := range sortedKeys(t.Instances) {
 		inst := t.Instances[id]
-		if inst.Ending == "" && len(inst.Attempts) == 0 && !t.work.watches[id].vanished {
+		if inst.Ending == "" && !t.runsAny(inst) && !t.work.watches[id].vanished {
 			t.end(inst, reason, nil)
 		}
 	}
+}
+
+// runsAny reports whether an instance has accepted an attempt that has not
+// ended.
+func (t *tick) runsAny(inst *Instance) bool {
+	for _, id := range inst.Attempts {
+		if rec, _ := t.live(id, inst.ID); rec != nil && rec.Accepted != 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -138,7 +138,8 @@ func (t *tick) attemptReported(inst *Instance, end *job.AttemptEnd, provider *pr
 	if rec == nil {
 		return
 	}
-	e := Evidence{End: end, Provider: provider}
+	own := *end // else the record would keep the whole document alive
+	e := Evidence{End: &own, Provider: provider}
 	e.Silent = provider != nil && inst.Ending == EndingSilent
 	t.endAttempt(inst, rec, r, e)
 }

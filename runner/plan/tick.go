@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"container/heap"
 	"maps"
 	"slices"
 
@@ -29,8 +30,9 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	t.timers()
 	t.assign()
 	t.rent()
+	t.endRun()
 	t.release()
-	t.finish()
+	t.closeRun()
 	t.ask(facts.Tenure)
 	t.desire()
 	return Decision{Events: t.events, Actions: t.actions, Wake: t.next()}
@@ -101,7 +103,7 @@ func (t *tick) tenure() {
 		}
 		return t.at(x.index).Phase != IndexWaiting
 	})
-	slices.SortFunc(t.work.timers, func(a, b timer) int { return cmp.Compare(a.at, b.at) })
+	heap.Init(&t.work.timers)
 }
 
 // observe takes the facts in. They are sorted first, since their order says
