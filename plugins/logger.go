@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// hclogger gives go-plugin's own messages to slog. They are about its workings,
-// so what it calls information is for debugging here.
+// hclogger gives go-plugin's own messages to slog. They are all for debugging
+// here: whatever fails is told by the error of a call, or by host.
 type hclogger struct {
 	log     *slog.Logger
 	name    string
@@ -22,23 +22,13 @@ var _ hclog.Logger = (*hclogger)(nil)
 
 func newHclogger(log *slog.Logger) hclog.Logger { return &hclogger{log: log} }
 
-func slogLevel(level hclog.Level) slog.Level {
-	switch level {
-	case hclog.Error:
-		return slog.LevelError
-	case hclog.Warn:
-		return slog.LevelWarn
-	default:
-		return slog.LevelDebug
-	}
-}
-
 // Log implements hclog.Logger.
 func (l *hclogger) Log(level hclog.Level, message string, args ...any) {
 	if level == hclog.Off {
 		return
 	}
-	l.log.Log(context.Background(), slogLevel(level), message, plainArgs(args)...)
+	args = append(plainArgs(args), "severity", level.String())
+	l.log.Log(context.Background(), slog.LevelDebug, message, args...)
 }
 
 // plainArgs turns hclog's own kinds of values into text.
@@ -70,19 +60,19 @@ func (l *hclogger) Warn(message string, args ...any) { l.Log(hclog.Warn, message
 
 func (l *hclogger) Error(message string, args ...any) { l.Log(hclog.Error, message, args...) }
 
-func (l *hclogger) enabled(level hclog.Level) bool {
-	return l.log.Enabled(context.Background(), slogLevel(level))
+func (l *hclogger) enabled() bool {
+	return l.log.Enabled(context.Background(), slog.LevelDebug)
 }
 
-func (l *hclogger) IsTrace() bool { return l.enabled(hclog.Trace) }
+func (l *hclogger) IsTrace() bool { return l.enabled() }
 
-func (l *hclogger) IsDebug() bool { return l.enabled(hclog.Debug) }
+func (l *hclogger) IsDebug() bool { return l.enabled() }
 
-func (l *hclogger) IsInfo() bool { return l.enabled(hclog.Info) }
+func (l *hclogger) IsInfo() bool { return l.enabled() }
 
-func (l *hclogger) IsWarn() bool { return l.enabled(hclog.Warn) }
+func (l *hclogger) IsWarn() bool { return l.enabled() }
 
-func (l *hclogger) IsError() bool { return l.enabled(hclog.Error) }
+func (l *hclogger) IsError() bool { return l.enabled() }
 
 func (l *hclogger) ImpliedArgs() []any { return l.implied }
 
@@ -108,10 +98,8 @@ func (l *hclogger) ResetNamed(name string) hclog.Logger {
 func (l *hclogger) SetLevel(hclog.Level) {}
 
 func (l *hclogger) GetLevel() hclog.Level {
-	for _, level := range []hclog.Level{hclog.Debug, hclog.Warn, hclog.Error} {
-		if l.enabled(level) {
-			return level
-		}
+	if l.enabled() {
+		return hclog.Trace
 	}
 	return hclog.Off
 }

@@ -1,0 +1,7 @@
+package plugins
+
+// For the plugin from another time in the tests.
+const (
+	CookieKey   = cookieKey
+	CookieValue = cookieValue
+)
