@@ -128,6 +128,51 @@ func TestCollectAgainstSave(t *testing.T) {
 	}
 }
 
+// TestCollectSparesSaveUnderWay: a save that began before the collection and
+// shares a condemned chunk commits during the grace.
+func TestCollectSparesSaveUnderWay(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	mustWrite(t, from, state(5))
+	b := openBucket(t)
+	garbage := mustSave(t, Open(b), from, ID{1, 1}, nil).Ref
+	if err := b.Delete(t.Context(), garbage.Key); err != nil {
+		t.Fatal(err)
+	}
+	sent, commit, committed := make(chan struct{}), make(chan struct{}), make(chan error)
+	slow := Open(&buckettest.Faults{Bucket: b, Fail: func(_ context.Context, op buckettest.Operation, key string) error {
+		if op == buckettest.Put && strings.HasPrefix(key, series) {
+			close(sent)
+			<-commit
+		}
+		return nil
+	}})
+	var saved SaveResult
+	go func() {
+		var err error
+		saved, err = slow.Save(t.Context(), from, SaveOptions{Key: keyOf(ID{1, 2}), ID: ID{1, 2}})
+		committed <- err
+	}()
+	<-sent
+	listings := 0
+	result, err := Open(b).Collect(t.Context(), CollectOptions{Roots: func(ctx context.Context) iter.Seq2[string, error] {
+		if listings++; listings == 2 {
+			close(commit)
+			if err := <-committed; err != nil {
+				t.Error(err)
+			}
+		}
+		return allCheckpoints(b)(ctx)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if saved.BytesSent != 0 || result.Removed != 0 {
+		t.Errorf("the save sent %d bytes, the collection removed %d chunks; want 0 and 0", saved.BytesSent, result.Removed)
+	}
+	mustRestore(t, Open(b), saved.Ref, to)
+	mustHold(t, to, state(5))
+}
+
 // TestSaltedSave: under a collection a save shares with its base only, and
 // finds what it sent itself when it is repeated.
 func TestSaltedSave(t *testing.T) {

@@ -371,3 +371,26 @@ func TestChangingFiles(t *testing.T) {
 		t.Errorf("it was committed: %v", err)
 	}
 }
+
+// TestShrinkingFile: a file becomes shorter while it is read.
+func TestShrinkingFile(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
+	name := filepath.Join(from, "big")
+	// The reader is blocked by its workers long before the end of the file.
+	if err := os.WriteFile(name, []byte(noise(1, (parallel+6)*chunkSize)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := openBucket(t)
+	var cut atomic.Bool
+	e := Open(&buckettest.Faults{Bucket: b, Fail: func(_ context.Context, op buckettest.Operation, _ string) error {
+		if op == buckettest.Put && cut.CompareAndSwap(false, true) {
+			return os.Truncate(name, 100)
+		}
+		return nil
+	}})
+	result := mustSave(t, e, from, ID{1, 1}, nil)
+	mustRestore(t, Open(b), result.Ref, to)
+	if got, err := os.ReadFile(filepath.Join(to, "big")); err != nil || string(got) != noise(1, 100) {
+		t.Errorf("restored %d bytes, %v", len(got), err)
+	}
+}

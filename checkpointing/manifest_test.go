@@ -126,6 +126,7 @@ func TestUnsafeManifests(t *testing.T) {
 		"absolute link":   {CodeUnsafe, []entry{links("a", "/etc")}},
 		"link out":        {CodeUnsafe, []entry{links("a", "..")}},
 		"link out, slyly": {CodeUnsafe, []entry{{Path: "a", Type: typeDir}, links("a/b", "c/../../..")}},
+		"link by a name":  {CodeUnsafe, []entry{{Path: "a", Type: typeDir}, links("a/b", "c/../d")}},
 		"link to nothing": {CodeUnsafe, []entry{links("a", "")}},
 		"setuid":          {CodeUnsafe, []entry{{Path: "a", Type: typeFile, Mode: 0o4755}}},
 		"device":          {CodeUnsafe, []entry{{Path: "a", Type: "device"}}},

@@ -68,7 +68,7 @@ func TestRoundTrip(t *testing.T) {
 	attempt, memory := 0, memoryDir(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		attempt++
-		work := filepath.Join(memory, "w")
+		work := filepath.Join(memory, fmt.Sprint(attempt))
 		first := drawTree(rt, "first")
 		second := maps.Clone(first)
 		maps.Copy(second, drawTree(rt, "second"))
