@@ -293,7 +293,7 @@ func (w *world) checkOver(run string) {
 	if alive := w.alive(); len(alive) > 0 {
 		w.t.Errorf("instances are left: %v", alive)
 	}
-	succeeded := map[string]int{}
+	succeeded, opened := map[string]int{}, map[string]bool{}
 	fresh, entries, epoch := plan.New(state.Spec), int64(0), int64(0)
 	for entry, err := range store.ReadJournal(context.Background(), w.b, run, 0) {
 		if err != nil {
@@ -305,6 +305,9 @@ func (w *world) checkOver(run string) {
 		epoch = entry.Epoch
 		for _, event := range entry.Events {
 			fresh.Apply(event)
+			if e := event.LaunchOpened; e != nil {
+				opened[e.Token] = true
+			}
 			if e := event.AttemptEnded; e != nil && e.Class == job.Succeeded {
 				succeeded[fmt.Sprint(e.Task, e.Index)]++
 			}
@@ -323,6 +326,10 @@ func (w *world) checkOver(run string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for token, calls := range w.requests {
+		if !opened[token] {
+			w.t.Errorf("token %s was used and is not in the journal", token)
+		}
+		w.t.Logf("token %s: %d calls, %d rented", token, len(calls), len(w.rented[token]))
 		for _, call := range calls[1:] {
 			if !reflect.DeepEqual(call, calls[0]) {
 				w.t.Errorf("token %s was used with another request:\n%+v\n%+v", token, calls[0], call)
