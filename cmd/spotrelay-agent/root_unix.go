@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/spotrelay/spotrelay/runner/agent/bootstrap"
 )
 
 // The exit codes.
@@ -25,6 +27,9 @@ func (w wrongCall) Unwrap() error { return w.err }
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
+	if len(args) == 0 && os.Getenv(bootstrap.VarConfig) != "" {
+		args = []string{"run"} // started by a provider, which gives no arguments
+	}
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.Execute()
