@@ -154,7 +154,7 @@ func (l *loader) unknownName(schema *blockSchema, name string, where hcl.Range, 
 		r.detail = fmt.Sprintf("There is no %s or %s %q %s.", what, other, name, home)
 		r.suggestion = nearest
 	} else if homes := homesOf(name); len(homes) > 0 {
-		r.detail = fmt.Sprintf("There is no %q %s; it belongs into %s.", name, home, strings.Join(homes, " or "))
+		r.detail = fmt.Sprintf("There is no %q %s; it belongs in %s.", name, home, strings.Join(homes, " or "))
 	} else {
 		r.detail = fmt.Sprintf("There is no %q %s. It may hold: %s.", name, home, strings.Join(sorted(schema.names()), ", "))
 	}

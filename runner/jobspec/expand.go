@@ -196,7 +196,7 @@ func (l *loader) expandWhole(indexes *indexScope, t *template, take func(index i
 	refs := l.referencesOf(t.whole)
 	for index := range indexes.t.count {
 		indexes.at(index)
-		pieces, ok := l.wholePieces(t, indexes.valueIn(refs, &piece{expr: t.whole}, index))
+		pieces, ok := l.wholePieces(t, refs, indexes.valueIn(refs, &piece{expr: t.whole}, index))
 		if !ok || !t.isMap && !l.notEmpty(&template{setting: t.setting, pieces: pieces}) {
 			return
 		}

@@ -53,11 +53,16 @@ func (t *tokens) value(task string, index int) cty.Value {
 type rendering struct {
 	tokens *tokens
 	inputs map[inputMark]bool // expected by the marks; true when found
+	// selects: the value may bear marks of what was left out of it.
+	selects bool
+	// garbled: a text holds what was a token.
+	garbled     bool
+	garbledTask inputMark
 }
 
 // render starts the rendering of a value. The value it returns has no marks.
-func (t *tokens) render(value cty.Value) (cty.Value, *rendering, bool) {
-	r := &rendering{tokens: t}
+func (t *tokens) render(value cty.Value, refs *references) (cty.Value, *rendering, bool) {
+	r := &rendering{tokens: t, selects: refs.selects}
 	if !value.ContainsMarked() {
 		return value, r, false
 	}
@@ -99,6 +104,12 @@ func (r *rendering) text(text string) string {
 		last = match[1]
 	}
 	out.WriteString(job.EscapePlaceholders(text[last:]))
+	if strings.Contains(strings.ToLower(out.String()), strings.ToLower(r.tokens.prefix)) {
+		r.garbled = true
+		for mark := range r.inputs {
+			r.garbledTask = mark
+		}
+	}
 	return out.String()
 }
 
@@ -106,21 +117,25 @@ func (r *rendering) text(text string) string {
 // longer hold whole.
 func (r *rendering) lost() (inputMark, bool) {
 	for mark, found := range r.inputs {
-		if !found {
+		if !found && !r.selects {
 			return mark, true
 		}
 	}
-	return inputMark{}, false
+	return r.garbledTask, r.garbled
 }
 
 // checkLost reports a lost reference.
 func (l *loader) checkLost(r *rendering, where hcl.Range) bool {
 	mark, lost := r.lost()
 	if lost {
-		l.report(report{at: where, summary: "An output is known on the instance alone",
-			detail: fmt.Sprintf("task.%s.output can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts.", mark.task)})
+		l.unknownOutput(mark.task, where)
 	}
 	return !lost
+}
+
+func (l *loader) unknownOutput(task string, where hcl.Range) {
+	l.report(report{at: where, summary: "An output is known on the instance alone",
+		detail: fmt.Sprintf("task.%s.output can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts.", task)})
 }
 
 // textOf renders a scalar; the problem is described by fault.

@@ -80,7 +80,9 @@ func (l *loader) load() *File {
 		return nil
 	}
 	file := l.readJob(block)
-	l.warnUnused()
+	if !l.list.HasErrors() { // what refers to it may be what is wrong
+		l.warnUnused()
+	}
 	return file
 }
 

@@ -17,7 +17,28 @@ type references struct {
 	calls []*hclsyntax.FunctionCallExpr
 	// byIndex: the value differs by index (count or each is used).
 	byIndex bool
+	// peeks are operations that would look into an output's name.
+	peeks []peek
+	// selects: a part of the value may be left out on purpose, by a condition
+	// or a function such as element.
+	selects bool
 }
+
+// peek is an operation on the output of a task.
+type peek struct {
+	at   hcl.Range
+	task string
+}
+
+// carriers are the functions that pass text on as it is, so that an output's
+// name, which is not known yet, may be among their arguments.
+var carriers = []string{
+	"chunklist", "coalesce", "coalescelist", "compact", "concat", "convert", "element", "flatten", "format", "formatlist", "indent", "join", "jsonencode",
+	"lookup", "merge", "reverse", "slice", "tolist", "tomap", "tostring", "try", "values", "zipmap",
+}
+
+// selectors are those carriers that may leave some of it out.
+var selectors = []string{"coalesce", "coalescelist", "compact", "element", "lookup", "merge", "slice", "try"}
 
 // taskReference is a use of another task's output.
 type taskReference struct {
@@ -54,6 +75,19 @@ func (f *referenceFinder) Enter(node hclsyntax.Node) hcl.Diagnostics {
 		f.scopes = append(f.scopes, node.LocalNames)
 	case *hclsyntax.FunctionCallExpr:
 		f.refs.calls = append(f.refs.calls, node)
+		f.refs.selects = f.refs.selects || slices.Contains(selectors, node.Name)
+		if !slices.Contains(carriers, node.Name) {
+			for _, arg := range node.Args {
+				f.notePeek(node.Range(), arg)
+			}
+		}
+	case *hclsyntax.ConditionalExpr:
+		f.refs.selects = true
+		f.notePeek(node.Condition.Range(), node.Condition)
+	case *hclsyntax.BinaryOpExpr:
+		f.notePeek(node.Range(), node.LHS, node.RHS)
+	case *hclsyntax.ForExpr:
+		f.refs.selects = f.refs.selects || node.CondExpr != nil
 	case *hclsyntax.IndexExpr:
 		f.enterIndex(node)
 	case *hclsyntax.SplatExpr:
@@ -76,6 +110,18 @@ func (f *referenceFinder) Exit(node hclsyntax.Node) hcl.Diagnostics {
 		f.scopes = f.scopes[:len(f.scopes)-1]
 	}
 	return nil
+}
+
+// notePeek notes an operation if an output is among its operands.
+func (f *referenceFinder) notePeek(where hcl.Range, operands ...hclsyntax.Expression) {
+	for _, operand := range operands {
+		for _, traversal := range operand.Variables() {
+			if traversal.RootName() == "task" && !f.shadowed("task") {
+				f.refs.peeks = append(f.refs.peeks, peek{where, taskName(traversal)})
+				return
+			}
+		}
+	}
 }
 
 func (f *referenceFinder) shadowed(name string) bool {
@@ -166,6 +212,10 @@ func (l *loader) checkReferences(refs *references, s scope) bool {
 	}
 	for _, ref := range refs.tasks {
 		ok = l.checkTaskReference(ref, s) && ok
+	}
+	if ok && len(refs.peeks) > 0 {
+		l.unknownOutput(refs.peeks[0].task, refs.peeks[0].at)
+		return false
 	}
 	return ok
 }

@@ -27,9 +27,16 @@ func (l *loader) readRetries(s scope, own, base, task *content) job.Retries {
 	if st := get("on_demand_attempts"); retries.OnDemandAttempts > retries.Attempts {
 		st.invalid(st.where, "%d attempts on-demand are more than the %d attempts in all", retries.OnDemandAttempts, retries.Attempts)
 	}
-	retries.MaxPreemptions = l.readCap(get("max_preemptions"), retries.Attempts)
-	retries.MaxFailures = l.readCap(get("max_failures"), retries.Attempts)
-	retries.MaxInfrastructure = l.readCap(get("max_infrastructure"), retries.Attempts)
+	limit := func(name string) *int {
+		attempts := retries.Attempts
+		if own != nil && own.attrs[name] == nil && own.attrs["attempts"] != nil {
+			attempts = math.MaxInt // a cap for all tasks of the job, against attempts of this one
+		}
+		return l.readCap(get(name), attempts)
+	}
+	retries.MaxPreemptions = limit("max_preemptions")
+	retries.MaxFailures = limit("max_failures")
+	retries.MaxInfrastructure = limit("max_infrastructure")
 	retries.RetryExitCodes, retries.FailExitCodes = l.readExitCodes(get("on_exit_codes"))
 	retries.Backoff = l.readBackoff(get("backoff"))
 	wait, _ := get("capacity_wait").duration()

@@ -2,7 +2,7 @@ package jobspec
 
 var taskSchema = &blockSchema{
 	name: "task", label: "name",
-	description: "A unit of work; with `count` or `for_each` an array of them. Names have lower-case letters, digits, `-` and `_`, begin with a letter, and are at most 63 long.",
+	description: "A unit of work; with `count` or `for_each` an array of them. Names have lower-case letters, digits, `-` and `_`, begin with a letter, and are at most 63 long. It stands in the job block, and may have blocks `resources` and `retries` as the job has.",
 	example: `task "features" {
   count   = 16
   command = ["python3", "features.py", "--shard", count.index]

@@ -3,6 +3,7 @@ package jobspec
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -163,8 +164,7 @@ func (st setting) object() (member func(name string) setting, ok bool) {
 	for _, name := range keysOf(values) {
 		if !slices.Contains(schema.names(), name) {
 			st.l.report(report{at: places.keyOf(name, st.where), summary: fmt.Sprintf("Unknown attribute %q", name),
-				detail: fmt.Sprintf("%s has: %v.", st.schema.name, schema.names()), suggestion: nearest(name, schema.names())})
-			ok = false
+				detail: fmt.Sprintf("%s has: %s.", st.schema.name, strings.Join(schema.names(), ", ")), suggestion: nearest(name, schema.names())})
 		}
 	}
 	return func(name string) setting {

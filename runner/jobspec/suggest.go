@@ -15,7 +15,7 @@ func nearest(given string, candidates []string) string {
 			continue
 		}
 		distance := levenshtein.Distance(given, candidate, nil)
-		if distance > max(1, min(len(given), len(candidate))/3) {
+		if distance > max(1, min(len(given), len(candidate))/3) && !(distance == 2 && sameLetters(given, candidate)) {
 			continue
 		}
 		if best == "" || distance < bestDistance || distance == bestDistance && candidate < best {
@@ -23,6 +23,11 @@ func nearest(given string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// sameLetters tells words with two letters exchanged: jion, join.
+func sameLetters(a, b string) bool {
+	return slices.Equal(slices.Sorted(slices.Values([]byte(a))), slices.Sorted(slices.Values([]byte(b))))
 }
 
 // sorted is a sorted copy of names.

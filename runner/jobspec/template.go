@@ -154,7 +154,7 @@ func (l *loader) readPiece(st setting, p *piece, title string) bool {
 
 // pieceText renders the value of a piece.
 func (l *loader) pieceText(st setting, expr hclsyntax.Expression, value cty.Value, title string) (string, bool) {
-	plain, rendering, secret := l.tokens.render(value)
+	plain, rendering, secret := l.tokens.render(value, l.referencesOf(expr))
 	if !plain.IsKnown() {
 		return "", false
 	}
@@ -187,15 +187,15 @@ func (l *loader) wholeTemplate(t *template, expr hclsyntax.Expression) bool {
 		t.whole = expr
 		return l.checkReferences(refs, t.setting.scope)
 	}
-	pieces, ok := l.wholePieces(t, l.evaluate(expr, t.setting.scope))
+	pieces, ok := l.wholePieces(t, refs, l.evaluate(expr, t.setting.scope))
 	t.pieces = pieces
 	return ok
 }
 
 // wholePieces renders the value of a command or env as fixed pieces.
-func (l *loader) wholePieces(t *template, value cty.Value) ([]piece, bool) {
+func (l *loader) wholePieces(t *template, refs *references, value cty.Value) ([]piece, bool) {
 	st := t.setting
-	plain, rendering, secret := l.tokens.render(value)
+	plain, rendering, secret := l.tokens.render(value, refs)
 	if !plain.IsWhollyKnown() {
 		return nil, false
 	}

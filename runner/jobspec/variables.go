@@ -289,7 +289,7 @@ func (l *loader) validateRule(name string, v *variable, rule *content) {
 func (l *loader) variableTexts() map[string]string {
 	texts := map[string]string{}
 	for name, v := range l.variables {
-		if !v.sensitive {
+		if !v.sensitive && v.value.IsWhollyKnown() {
 			texts[name] = string(hclwrite.TokensForValue(v.value).Bytes())
 		}
 	}

@@ -1,0 +1,3 @@
+package jobspec
+
+//go:generate go test -run ^TestReference$ -update .
