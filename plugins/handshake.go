@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"os"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -38,8 +39,17 @@ type grpcProvider struct {
 	provider providers.Provider // nil at the client's end
 }
 
-// GRPCServer implements goplugin.GRPCPlugin.
+// GRPCServer implements goplugin.GRPCPlugin. By now go-plugin has read its
+// environment, which is none of the business of what the provider starts.
 func (p *grpcProvider) GRPCServer(_ *goplugin.GRPCBroker, server *grpc.Server) error {
+	for _, variable := range []string{
+		cookieKey, "PLUGIN_CLIENT_CERT", "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_MIN_PORT", "PLUGIN_MAX_PORT",
+		goplugin.EnvUnixSocketDir, goplugin.EnvUnixSocketGroup,
+	} {
+		if err := os.Unsetenv(variable); err != nil {
+			return err
+		}
+	}
 	bridge.Register(server, p.provider)
 	return nil
 }

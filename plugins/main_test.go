@@ -89,6 +89,12 @@ func (s *scripted) Launch(ctx context.Context, fleet providers.Fleet, request pr
 func (s *scripted) act(ctx context.Context, do script) ([]providers.Instance, error) {
 	switch do.Do {
 	case "pid":
+	case "environment":
+		var variables []providers.Instance
+		for _, variable := range os.Environ() {
+			variables = append(variables, providers.Instance{ID: variable})
+		}
+		return variables, nil
 	case "panic":
 		panic("of the plugin's own making")
 	case "exit":
@@ -114,6 +120,13 @@ func (s *scripted) act(ctx context.Context, do script) ([]providers.Instance, er
 		log := os.NewFile(2, "stderr")
 		_, _ = io.Copy(log, io.LimitReader(repeat('x'), 3<<20))
 		_, _ = log.WriteString("\nplain words\n")
+	case "leave-child": // which holds our standard output and error
+		child := exec.Command("sleep", "60")
+		child.Stdout, child.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
+		if err := child.Start(); err != nil {
+			return nil, err
+		}
+		return []providers.Instance{{ID: strconv.Itoa(child.Process.Pid)}}, nil
 	case "hold": // a lock that only the end of the process lets go
 		s.held = flock.New(do.File)
 		if err := s.held.Lock(); err != nil {
@@ -274,6 +287,20 @@ func install(t *testing.T, dir, name string) string {
 		}
 	}
 	return file
+}
+
+func wantUnavailable(t *testing.T, err error, words ...string) *providers.Error {
+	t.Helper()
+	var e *providers.Error
+	if !errors.As(err, &e) || e.Code != providers.CodeUnavailable {
+		t.Fatalf("the error is %v; want code %q", err, providers.CodeUnavailable)
+	}
+	for _, word := range words {
+		if !strings.Contains(e.Error(), word) {
+			t.Errorf("%q does not say %q", e.Error(), word)
+		}
+	}
+	return e
 }
 
 // pid of the plugin's process.

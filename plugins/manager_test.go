@@ -1,3 +1,5 @@
+//go:build unix
+
 package plugins_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,20 +36,6 @@ func TestConformanceOverAProcess(t *testing.T) {
 		Notice: 50 * time.Millisecond,
 		Wait:   10 * time.Second,
 	})
-}
-
-func wantUnavailable(t *testing.T, err error, words ...string) *providers.Error {
-	t.Helper()
-	var e *providers.Error
-	if !errors.As(err, &e) || e.Code != providers.CodeUnavailable {
-		t.Fatalf("the error is %v; want code %q", err, providers.CodeUnavailable)
-	}
-	for _, word := range words {
-		if !strings.Contains(e.Error(), word) {
-			t.Errorf("%q does not say %q", e.Error(), word)
-		}
-	}
-	return e
 }
 
 func TestCrashIsToldAndForgiven(t *testing.T) {
@@ -251,6 +240,53 @@ func TestCloseEndsAStoppedProcess(t *testing.T) {
 	manager.Close()
 	if err := syscall.Kill(plugin, 0); err == nil {
 		t.Error("the plugin lives on")
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("A_CLOUD_CREDENTIAL", "secret")
+	manager, _ := manage(t, nil)
+	variables, err := scriptedProvider(t, manager).List(t.Context(), fleet("environment", ""), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed := false
+	for _, variable := range variables {
+		passed = passed || variable.ID == "A_CLOUD_CREDENTIAL=secret"
+		if strings.HasPrefix(variable.ID, "PLUGIN_") || strings.HasPrefix(variable.ID, plugins.CookieKey) {
+			t.Errorf("left for what the provider starts: %.40s", variable.ID)
+		}
+	}
+	if !passed {
+		t.Error("credentials in the environment do not reach the plugin")
+	}
+}
+
+// TestLeftProcessIsNoHindrance: what a plugin leaves behind, as an instance of
+// the local provider is, may hold its pipes for ever.
+func TestLeftProcessIsNoHindrance(t *testing.T) {
+	manager, _ := manage(t, nil)
+	left, err := scriptedProvider(t, manager).List(t.Context(), fleet("leave-child", ""), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := strconv.Atoi(left[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) })
+	closed := make(chan struct{})
+	go func() {
+		manager.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("Close waits for a process that the plugin left behind")
+	}
+	if err := syscall.Kill(child, 0); err != nil {
+		t.Errorf("the process that the plugin left behind is gone: %v", err)
 	}
 }
 

@@ -47,7 +47,6 @@ func serve(sets map[int]goplugin.PluginSet) {
 	})
 }
 
-// newServer is called once go-plugin has read its environment.
 func newServer(options []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(options, bridge.ServerOptions()...)...)
 }
