@@ -74,6 +74,12 @@ func (t *tick) next() Time {
 // tenure begins a tenure: what is outstanding is done again, and whatever was
 // not seen by this controller counts as seen now.
 func (t *tick) tenure() {
+	// Folding leaves the timers of all that ever waited, and of instances as
+	// they were seen by others.
+	t.work.timers = slices.DeleteFunc(t.work.timers, func(x timer) bool {
+		return x.instance != "" || t.at(x.index).Phase != IndexWaiting
+	})
+	heap.Init(&t.work.timers)
 	for _, token := range slices.Sorted(maps.Keys(t.Launches)) {
 		l := t.Launches[token]
 		if !l.Answered && l.Error == nil {
@@ -96,14 +102,6 @@ func (t *tick) tenure() {
 	for i := range t.Spec.Fleets {
 		t.list(t.Spec.Fleets[i].Name)
 	}
-	// Folding leaves the timers of all that ever waited.
-	t.work.timers = slices.DeleteFunc(t.work.timers, func(x timer) bool {
-		if x.instance != "" {
-			return t.Instances[x.instance] == nil
-		}
-		return t.at(x.index).Phase != IndexWaiting
-	})
-	heap.Init(&t.work.timers)
 }
 
 // observe takes the facts in. They are sorted first, since their order says
