@@ -205,6 +205,9 @@ func waitLock(ctx context.Context, path string) (*lockedFile, error) {
 // poll asks again and again, at first every millisecond, until the answer is
 // yes, an error or the context's end.
 func poll(ctx context.Context, done func() (bool, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	pause := time.Millisecond
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -21,7 +22,8 @@ import (
 //	supervisor  G              the agent is there: go
 //	init        E<text>        it went wrong
 //
-// That the socket closes after G says that the agent runs.
+// That the socket closes after G, or brings another R, says that the agent
+// runs.
 const (
 	initSocket = 3
 
@@ -42,28 +44,37 @@ type bootPlan struct {
 	Environment []string `json:"environment"`
 }
 
-// runInit sets the instance's world up and becomes the agent. It returns only
-// when that failed.
+// runInit sets the instance's world up and becomes the agent, or its keeper
+// where there are no namespaces. It returns the exit code.
 func runInit(folder string) int {
 	// What follows is about the thread: the signal at the parent's end and the
 	// capabilities belong to the one that calls exec.
 	runtime.LockOSThread()
 	unix.CloseOnExec(initSocket)
-	err := initialize(instanceFolder(folder))
-	_ = unix.Sendmsg(initSocket, append([]byte{messageError}, err.Error()...), nil, nil, 0)
-	return 1
+	var plan bootPlan
+	err := readJSON(instanceFolder(folder).bootFile(), &plan)
+	if err == nil {
+		err = initialize(plan)
+	}
+	code := 1
+	if err == nil && plan.Namespaces {
+		err = becomeAgent(plan)
+	} else if err == nil {
+		code, err = keep(plan)
+	}
+	if err != nil {
+		_ = unix.Sendmsg(initSocket, append([]byte{messageError}, err.Error()...), nil, nil, unix.MSG_NOSIGNAL)
+	}
+	return code
 }
 
-func initialize(folder instanceFolder) error {
-	var plan bootPlan
-	if err := readJSON(folder.bootFile(), &plan); err != nil {
-		return err
-	}
-	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
-		return fmt.Errorf("ask for the signal at the supervisor's end: %w", err)
-	}
+// initialize sets everything up and waits until the agent is there.
+func initialize(plan bootPlan) error {
 	var rights []byte
 	if plan.Namespaces {
+		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+			return fmt.Errorf("ask for the signal at the supervisor's end: %w", err)
+		}
 		if err := enterWorld(plan); err != nil {
 			return err
 		}
@@ -84,13 +95,18 @@ func initialize(folder instanceFolder) error {
 		n, err = unix.Read(initSocket, answer)
 	}
 	if err != nil || n != 1 || answer[0] != messageGo {
-		return fmt.Errorf("the supervisor gave up before the agent's start")
+		return errors.New("the supervisor gave up before the agent's start")
 	}
+	return nil
+}
+
+// becomeAgent returns only when it failed.
+func becomeAgent(plan bootPlan) error {
 	if err := os.Chdir(plan.Dir); err != nil {
 		return err
 	}
 	_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-	err = syscall.Exec(plan.Agent, []string{plan.Agent}, plan.Environment)
+	err := syscall.Exec(plan.Agent, []string{plan.Agent}, plan.Environment)
 	return fmt.Errorf("start the agent %s: %w", plan.Agent, err)
 }
 

@@ -39,10 +39,14 @@ type launch struct {
 func (p *Provider) Launch(ctx context.Context, fleet providers.Fleet, request providers.LaunchRequest) (providers.LaunchResult, error) {
 	const op = "launch"
 	var none providers.LaunchResult
-	c, err := requireConfig(op, fleet)
+	err := p.ready(ctx, op)
 	if err == nil {
 		err = p.checkRequest(request)
 	}
+	if err != nil {
+		return none, err
+	}
+	c, err := requireConfig(op, fleet)
 	if err != nil {
 		return none, err
 	}
@@ -104,8 +108,6 @@ func (p *Provider) checkRequest(request providers.LaunchRequest) error {
 		return fault("launch", providers.CodeConfiguration, message, hint)
 	}
 	switch {
-	case p.fault != nil:
-		return wrap("launch", p.fault)
 	case p.self && !staged.Load():
 		return wrong("this program cannot be an instance's supervisor", "call local.IsStage and local.RunStage first thing in main, or set Options.Exe")
 	case !tokenForm.MatchString(request.Token):

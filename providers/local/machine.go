@@ -18,6 +18,7 @@ type machine struct {
 	exited    chan struct{} // closed when the first process has ended
 	release   func() error  // lets the first process become the agent
 	listener  net.Listener  // of the metadata server, in a network of its own
+	link      *os.File      // tells the keeper of a process group that this process lives
 }
 
 // watch waits for the first process.

@@ -110,17 +110,22 @@ func startStage(folder instanceFolder, rec record, plan bootPlan, console *os.Fi
 		return nil, err
 	}
 	m.release = func() error {
-		defer ours.Close()
-		return releaseStage(pair[0])
+		err := releaseStage(pair[0])
+		if err != nil || plan.Namespaces {
+			ours.Close()
+			return err
+		}
+		m.link = ours // as long as it is open, the keeper keeps
+		return nil
 	}
 	return m, nil
 }
 
 func stageAttributes(plan bootPlan, userNamespace bool) *syscall.SysProcAttr {
-	attributes := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	if !plan.Namespaces {
-		return attributes
+		return &syscall.SysProcAttr{Setsid: true}
 	}
+	attributes := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	attributes.Cloneflags = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC
 	if plan.OwnNetwork {
 		attributes.Cloneflags |= unix.CLONE_NEWNET
@@ -164,7 +169,7 @@ func releaseStage(socket int) error {
 		return fmt.Errorf("start the agent: %w", err)
 	}
 	text, _, err := receive(socket)
-	if err == nil && len(text) > 0 {
+	if err == nil && len(text) > 0 && text[0] != messageReady {
 		err = stageError(text)
 	}
 	return err

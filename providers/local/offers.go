@@ -25,11 +25,11 @@ const (
 
 // Offers implements providers.Provider. An image is not looked at: the
 // instance has this machine's files.
-func (p *Provider) Offers(_ context.Context, fleet providers.Fleet, need providers.Need) ([]providers.Offer, error) {
-	c, err := requireConfig("offers", fleet)
-	if err == nil {
-		err = wrap("offers", p.fault)
+func (p *Provider) Offers(ctx context.Context, fleet providers.Fleet, need providers.Need) ([]providers.Offer, error) {
+	if err := p.ready(ctx, "offers"); err != nil {
+		return nil, err
 	}
+	c, err := requireConfig("offers", fleet)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,10 @@ func ownProgram() (string, error) {
 }
 
 // Check implements providers.Provider.
-func (p *Provider) Check(_ context.Context, fleet providers.Fleet) ([]providers.Fault, error) {
+func (p *Provider) Check(ctx context.Context, fleet providers.Fleet) ([]providers.Fault, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, wrap("check", err)
+	}
 	c, faults := readConfig(fleet.Config)
 	if len(faults) == 0 {
 		faults = isolationFaults(c)
@@ -65,8 +68,8 @@ func (p *Provider) Check(_ context.Context, fleet providers.Fleet) ([]providers.
 }
 
 // Console implements providers.Console.
-func (p *Provider) Console(_ context.Context, fleet providers.Fleet, id string) (string, error) {
-	folder, err := p.folder("console", fleet, id)
+func (p *Provider) Console(ctx context.Context, fleet providers.Fleet, id string) (string, error) {
+	folder, err := p.folder(ctx, "console", fleet, id)
 	if err != nil {
 		return "", err
 	}
@@ -74,10 +77,18 @@ func (p *Provider) Console(_ context.Context, fleet providers.Fleet, id string) 
 	return text, wrap("console", err)
 }
 
+// ready says why a call cannot be served at all.
+func (p *Provider) ready(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return wrap(op, err)
+	}
+	return wrap(op, p.fault)
+}
+
 // folder of an instance; CodeNotFound when there is none.
-func (p *Provider) folder(op string, fleet providers.Fleet, id string) (instanceFolder, error) {
-	if p.fault != nil {
-		return "", wrap(op, p.fault)
+func (p *Provider) folder(ctx context.Context, op string, fleet providers.Fleet, id string) (instanceFolder, error) {
+	if err := p.ready(ctx, op); err != nil {
+		return "", err
 	}
 	folder := p.state.fleet(fleet.Name).instance(id)
 	if _, err := os.Stat(folder.recordFile()); err != nil {

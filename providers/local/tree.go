@@ -14,8 +14,8 @@ import (
 const killPatience = 5 * time.Second
 
 // population tells the processes of an instance from the rest of the machine:
-// what descends from the roots, what is in one of their process groups, and
-// what bears the mark in its environment.
+// the roots, what bears the mark in its environment, what descends from these,
+// and what is in a root's process group.
 type population struct {
 	roots []int
 	mark  string // an entry such as "SPOTRELAY_INSTANCE=i-1"; "" asks nobody
@@ -30,6 +30,11 @@ func (p population) members() []int {
 	}
 	in := map[int]bool{}
 	queue := append([]int(nil), p.roots...)
+	for _, entry := range table {
+		if p.mark != "" && marked(entry.pid, p.mark) {
+			queue = append(queue, entry.pid)
+		}
+	}
 	for len(queue) > 0 {
 		pid := queue[0]
 		queue = queue[1:]
@@ -44,7 +49,7 @@ func (p population) members() []int {
 		if entry.zombie || entry.pid == self || entry.pid == 1 {
 			continue
 		}
-		if in[entry.pid] || p.leads(entry.group) || p.mark != "" && marked(entry.pid, p.mark) {
+		if in[entry.pid] || p.leads(entry.group) {
 			members = append(members, entry.pid)
 		}
 	}
