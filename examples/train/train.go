@@ -125,13 +125,12 @@ func commit(o options) error {
 	}
 	began := time.Now()
 	out, err := exec.Command("spotrelay-agent", "checkpoint", "save").CombinedOutput()
-	text := strings.TrimSpace(string(out))
 	if err != nil {
 		// The agent goes on saving in the background and at a notice.
-		fmt.Printf("not committed: %v: %s\n", err, text)
+		fmt.Printf("not committed: %v: %s\n", err, strings.TrimSpace(string(out)))
 		return nil
 	}
-	fmt.Printf("committed after %s: %s\n", time.Since(began).Round(time.Millisecond), text)
+	fmt.Printf("committed after %s\n", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 

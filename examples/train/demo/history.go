@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -18,7 +19,37 @@ type attemptList struct {
 		Offer   struct {
 			Capacity string `json:"capacity"`
 		} `json:"offer"`
+		Restored *struct {
+			Key string `json:"key"`
+		} `json:"restored"`
 	} `json:"attempts"`
+}
+
+// checkRestored wants each attempt to have gone on from the newest checkpoint
+// that an earlier one had committed; committed are their keys, which sort by
+// attempt and sequence.
+func (l attemptList) checkRestored(committed []string) error {
+	for _, a := range l.Attempts {
+		newest := ""
+		for _, key := range committed {
+			var attempt int
+			var sequence int64
+			if _, err := fmt.Sscanf(path.Base(key), "%d-%d", &attempt, &sequence); err != nil {
+				return fmt.Errorf("%s is no name of a checkpoint: %w", key, err)
+			}
+			if attempt < a.Attempt {
+				newest = max(newest, key)
+			}
+		}
+		restored := ""
+		if a.Restored != nil {
+			restored = a.Restored.Key
+		}
+		if restored != newest {
+			return fmt.Errorf("attempt %d went on from %q, and %q was committed", a.Attempt, restored, newest)
+		}
+	}
+	return nil
 }
 
 // check wants three preempted attempts and a final one on-demand.

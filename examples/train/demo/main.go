@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -54,6 +55,13 @@ func (d demo) run() error {
 	if err := attempts.check(); err != nil {
 		return err
 	}
+	committed, err := d.committed()
+	if err != nil {
+		return err
+	}
+	if err := attempts.checkRestored(committed); err != nil {
+		return err
+	}
 	log, err := d.output("logs", "last", "train", "--json")
 	if err != nil {
 		return err
@@ -88,6 +96,27 @@ func (d *demo) prepare() error {
 		return err
 	}
 	return os.Setenv("SPOTRELAY_BUCKET", "file://"+filepath.ToSlash(filepath.Join(d.work, "bucket")))
+}
+
+// committed are the keys of the checkpoints in the bucket, which is a folder.
+func (d demo) committed() ([]string, error) {
+	bucket := filepath.Join(d.work, "bucket")
+	files, err := filepath.Glob(filepath.Join(bucket, "runs", "*", "checkpoints", "train", "0", "0", "*"))
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, errors.New("no checkpoint was committed")
+	}
+	keys := make([]string, len(files))
+	for i, file := range files {
+		key, err := filepath.Rel(bucket, file)
+		if err != nil {
+			return nil, err
+		}
+		keys[i] = filepath.ToSlash(key)
+	}
+	return keys, nil
 }
 
 // compare trains once more with nothing in between, and compares the metrics

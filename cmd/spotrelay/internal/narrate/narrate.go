@@ -192,12 +192,12 @@ func (t *Teller) answered(e *plan.LaunchAnswered) Line {
 	if len(parts) > 0 {
 		text = "rented " + strings.Join(parts, ", ")
 	}
-	for _, failure := range e.Failures {
+	if len(e.Failures) > 0 {
 		weight = Warning
 		if text != "" {
 			text += "; "
 		}
-		text += fmt.Sprintf("nothing in %s: %s: %s", Pool(failure.Pool), failure.Code, failure.Message)
+		text += failuresText(e.Failures)
 	}
 	if e.Error != nil {
 		weight = Warning
@@ -206,7 +206,25 @@ func (t *Teller) answered(e *plan.LaunchAnswered) Line {
 	return Line{Text: text, Weight: weight}
 }
 
+// failuresText tells the first failure in full and counts the others.
+func failuresText(failures []providers.Failure) string {
+	first := failures[0]
+	text := "nothing in " + Pool(first.Pool)
+	if first.Pool == (providers.Pool{}) {
+		text = "nothing"
+	}
+	if more := len(failures) - 1; more > 0 {
+		text += " and " + Count(more, "other pool")
+	}
+	return fmt.Sprintf("%s: %s: %s", text, first.Code, first.Message)
+}
+
+// cooled tells what is left alone for longer than a pool that has no capacity
+// just now, which its launch has told already.
 func (t *Teller) cooled(e *plan.PoolCooled) Line {
+	if e.Until >= 0 && e.Pool != (providers.Pool{}) {
+		return Line{}
+	}
 	where := Pool(e.Pool)
 	if e.Pool == (providers.Pool{}) {
 		where = "all " + string(e.Capacity)
