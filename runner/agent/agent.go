@@ -206,7 +206,7 @@ func (a *Agent) settle() (done func(), err error) {
 		unlink()
 		return nil, err
 	}
-	a.cgroups = findCgroups("spotrelay-" + a.boot)
+	a.cgroups = findCgroups(a.boot)
 	stop := make(chan struct{})
 	if a.reap {
 		if err := becomeSubreaper(); err != nil {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -21,6 +23,7 @@ type cgroups struct {
 	unified       string // a folder of ours, "" for none
 	unifiedMemory bool   // its children have the memory controller
 	memory        string // a folder of ours in version 1's memory hierarchy, "" for none
+	locks         []*os.File
 }
 
 // cgroup is an attempt's own.
@@ -45,7 +48,7 @@ func findCgroups(name string) *cgroups {
 	hierarchies := parseCgroups(string(mounts), string(own))
 	cs := &cgroups{}
 	for _, base := range hierarchies.unified {
-		dir, memory, ok := makeUnified(base, name)
+		dir, memory, ok := cs.makeUnified(base, name)
 		if !ok || cs.unified != "" && !memory {
 			continue
 		}
@@ -58,8 +61,7 @@ func findCgroups(name string) *cgroups {
 		}
 	}
 	for _, base := range hierarchies.memory {
-		dir := filepath.Join(base, name)
-		if os.Mkdir(dir, 0o755) == nil {
+		if dir, ok := cs.make(base, name); ok {
 			cs.memory = dir
 			break
 		}
@@ -69,18 +71,66 @@ func findCgroups(name string) *cgroups {
 
 // makeUnified makes a folder in the unified hierarchy and hands it the memory
 // controller where that is possible.
-func makeUnified(base, name string) (dir string, memory, ok bool) {
-	dir = filepath.Join(base, name)
+func (cs *cgroups) makeUnified(base, name string) (dir string, memory, ok bool) {
 	if has(base, "cgroup.controllers", "memory") {
 		_ = writeValue(base, "cgroup.subtree_control", "+memory") // busy, or given already
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	dir, ok = cs.make(base, name)
+	if !ok {
 		return "", false, false
 	}
 	if has(dir, "cgroup.controllers", "memory") {
 		memory = writeValue(dir, "cgroup.subtree_control", "+memory") == nil
 	}
 	return dir, memory, true
+}
+
+// make makes a folder for this agent below base and locks it for as long as
+// the agent lives. Folders of agents that were killed are removed.
+func (cs *cgroups) make(base, name string) (dir string, ok bool) {
+	removeDead(base)
+	dir = filepath.Join(base, cgroupPrefix+name)
+	if os.Mkdir(dir, 0o755) != nil {
+		return "", false
+	}
+	if lock, err := os.Open(dir); err == nil {
+		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			cs.locks = append(cs.locks, lock)
+		} else {
+			lock.Close()
+		}
+	}
+	return dir, exists(dir)
+}
+
+// cgroupPrefix begins the names of agents' folders.
+const cgroupPrefix = "spotrelay-agent-"
+
+// removeDead removes the folders of agents that hold no lock any more.
+func removeDead(base string) {
+	dirs, err := filepath.Glob(filepath.Join(base, cgroupPrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range dirs {
+		lock, err := os.Open(dir)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			children, _ := filepath.Glob(filepath.Join(dir, "*.*"))
+			for _, child := range children {
+				_ = syscall.Rmdir(child) // files and what is busy stay
+			}
+			_ = syscall.Rmdir(dir)
+		}
+		lock.Close()
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // hierarchies is where cgroups may be made, the agent's own first.
@@ -155,6 +205,9 @@ func (cs *cgroups) limits() bool { return cs.unifiedMemory || cs.memory != "" }
 func (cs *cgroups) remove() {
 	removeCgroup(cs.unified)
 	removeCgroup(cs.memory)
+	for _, lock := range cs.locks {
+		lock.Close()
+	}
 }
 
 // create makes an attempt's cgroup with a memory limit in bytes, 0 for none.
@@ -222,7 +275,9 @@ func (cg *cgroup) enter(attr *syscall.SysProcAttr) (leave func(), err error) {
 	if err := writeValue(cg.memory, "tasks", strconv.Itoa(syscall.Gettid())); err != nil {
 		return nil, fmt.Errorf("entering %s: %w", cg.memory, err)
 	}
-	back := filepath.Dir(cg.memory)
+	// Above the agent's folder, since a thread may outlive the goroutine: the
+	// program's first one does.
+	back := filepath.Dir(filepath.Dir(cg.memory))
 	return func() { _ = writeValue(back, "tasks", strconv.Itoa(syscall.Gettid())) }, nil
 }
 

@@ -87,6 +87,16 @@ func (t *attempt) spawn(c command, kind string) (*tree, error) {
 	}
 	c.output, c.cgroup = p.write, cg
 	process, err := t.agent.processes.start(c)
+	if err != nil && cg != nil {
+		// A kernel may let us make a cgroup and not let us start in it.
+		refused := err
+		c.cgroup = nil
+		if process, err = t.agent.processes.start(c); err == nil {
+			t.warn("the task runs without a cgroup: %v", refused)
+			cg.remove()
+			cg = nil
+		}
+	}
 	p.write.Close()
 	if err != nil {
 		p.drained(0)
