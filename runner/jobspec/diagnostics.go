@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"slices"
@@ -97,11 +98,14 @@ func (d Diagnostics) Records() []Record {
 
 // JSON is Records as a JSON array.
 func (d Diagnostics) JSON() []byte {
-	data, err := json.MarshalIndent(d.Records(), "", "  ")
-	if err != nil { // strings and numbers alone: cannot happen
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(d.Records()); err != nil { // strings and numbers alone: cannot happen
 		panic(err)
 	}
-	return data
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
 func severityName(severity hcl.DiagnosticSeverity) string {

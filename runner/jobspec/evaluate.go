@@ -88,16 +88,12 @@ func touchesSecret(diag *hcl.Diagnostic) bool {
 // value that holds an output of a task, which is known only on the instance.
 func (l *loader) plain(value cty.Value, where hcl.Range) (cty.Value, bool) {
 	value, marks := value.UnmarkDeep()
-	secret := false
 	for mark := range marks {
-		switch mark := mark.(type) {
-		case sensitiveMark:
-			secret = true
-		case inputMark:
-			l.report(report{at: where, summary: "An output is known on the instance alone",
-				detail: "The folder of task." + mark.task + ".output exists when an attempt starts. It can be part of command, setup and env, and nowhere else."})
+		if mark, input := mark.(inputMark); input {
+			l.unknownOutput(mark.task, where)
 			return cty.DynamicVal, false
 		}
 	}
+	_, secret := marks[sensitiveMark{}]
 	return value, secret
 }

@@ -22,7 +22,9 @@ func Explain(task *job.Task, spec *job.Spec) string {
 		{retries.MaxFailures, "failures"},
 		{retries.MaxInfrastructure, "infrastructure"},
 	} {
-		if limit.max != nil {
+		if limit.max != nil && *limit.max == 0 {
+			parts = append(parts, "none charged to "+limit.what)
+		} else if limit.max != nil {
 			parts = append(parts, fmt.Sprintf("at most %d charged to %s", *limit.max, limit.what))
 		}
 	}
@@ -96,7 +98,7 @@ func explainBackoff(backoff job.Backoff) string {
 		return "no pause between them"
 	}
 	text := "a pause of " + formatDuration(backoff.Initial.D()) + " after a failure"
-	if backoff.Factor > 1 {
+	if backoff.Factor > 1 && backoff.Max > backoff.Initial {
 		text += fmt.Sprintf(", times %s with each, up to %s", strconv.FormatFloat(backoff.Factor, 'g', -1, 64), formatDuration(backoff.Max.D()))
 	}
 	if backoff.Jitter {
@@ -115,11 +117,14 @@ func explainFleets(task *job.Task, spec *job.Spec) string {
 		names = append(names, text)
 	}
 	text := "in " + strings.Join(names, ", then ")
-	retries := task.Retries
-	if retries.OnDemandAttempts < retries.Attempts {
-		text += ", where spot is looked for up to " + formatDuration(retries.CapacityWait.D()) + " before on-demand"
+	retries, wait := task.Retries, formatDuration(task.Retries.CapacityWait.D())
+	switch {
+	case retries.OnDemandAttempts == 0:
+		return text + ", where spot is looked for up to " + wait
+	case retries.OnDemandAttempts == retries.Attempts:
+		return text + ", where on-demand is looked for up to " + wait
 	}
-	return text
+	return text + ", where spot is looked for up to " + wait + " before on-demand"
 }
 
 // formatDuration is a duration as a person writes it: "10m", not "10m0s".

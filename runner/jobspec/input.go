@@ -1,9 +1,11 @@
 package jobspec
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -26,6 +28,10 @@ import (
 type inputMark struct {
 	task  string
 	index int // -1: the outputs of all indexes
+}
+
+func (m inputMark) compare(other inputMark) int {
+	return cmp.Or(cmp.Compare(m.task, other.task), cmp.Compare(m.index, other.index))
 }
 
 // tokens makes and finds the tokens of one load.
@@ -56,8 +62,7 @@ type rendering struct {
 	// selects: the value may bear marks of what was left out of it.
 	selects bool
 	// garbled: a text holds what was a token.
-	garbled     bool
-	garbledTask inputMark
+	garbled bool
 }
 
 // render starts the rendering of a value. The value it returns has no marks.
@@ -106,9 +111,6 @@ func (r *rendering) text(text string) string {
 	out.WriteString(job.EscapePlaceholders(text[last:]))
 	if strings.Contains(strings.ToLower(out.String()), strings.ToLower(r.tokens.prefix)) {
 		r.garbled = true
-		for mark := range r.inputs {
-			r.garbledTask = mark
-		}
 	}
 	return out.String()
 }
@@ -116,12 +118,12 @@ func (r *rendering) text(text string) string {
 // lost is a reference that the value was made from and that its texts no
 // longer hold whole.
 func (r *rendering) lost() (inputMark, bool) {
-	for mark, found := range r.inputs {
-		if !found && !r.selects {
+	for _, mark := range slices.SortedFunc(maps.Keys(r.inputs), inputMark.compare) {
+		if !r.inputs[mark] && !r.selects || r.garbled {
 			return mark, true
 		}
 	}
-	return r.garbledTask, r.garbled
+	return inputMark{}, false
 }
 
 // checkLost reports a lost reference.
@@ -170,6 +172,7 @@ func (l *loader) checkTaskReference(ref taskReference, s scope) bool {
 		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q refers to itself", target.name), detail: "A task finds its own output directory in SPOTRELAY_OUTPUT_DIR."})
 		return false
 	}
+	s.task.addEdge(target.name, ref.at)
 	if target.c.first(outputSchema) == nil {
 		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q has no output", target.name),
 			detail: fmt.Sprintf("Declare one in task %q: output { path = \"out\" }.", target.name)})
@@ -179,7 +182,6 @@ func (l *loader) checkTaskReference(ref taskReference, s scope) bool {
 		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q is no array", target.name), detail: "It has no indexes.", suggestion: "task." + target.name + ".output"})
 		return false
 	}
-	s.task.addEdge(target.name, ref.at)
 	if ref.key != cty.NilVal {
 		_, ok := l.indexOf(target, ref.key, ref.at)
 		return ok

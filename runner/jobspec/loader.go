@@ -65,10 +65,13 @@ func (l *loader) load() *File {
 	l.functions = functionsFor(l.folder)
 	l.ctx = &hcl.EvalContext{Functions: l.functions, Variables: map[string]cty.Value{}}
 	block := top.first(jobSchema)
-	if block == nil {
+	if block == nil && !l.hasBlock(jobSchema.name) {
 		l.report(report{at: first, summary: "No job in the file", detail: "A job file has one job block: job \"name\" { ... }."})
-	} else {
+	}
+	if block != nil {
 		l.ctx.Variables["job"] = jobValue(block)
+	} else {
+		l.ctx.Variables["job"] = cty.DynamicVal
 	}
 	l.declareVariables(top)
 	l.ctx.Variables["var"] = l.variablesValue()
@@ -84,6 +87,19 @@ func (l *loader) load() *File {
 		l.warnUnused()
 	}
 	return file
+}
+
+// hasBlock reports whether there is a block of a type at the top, if only a
+// faulty one.
+func (l *loader) hasBlock(kind string) bool {
+	for _, body := range l.bodies {
+		for _, block := range body.Blocks {
+			if block.Type == kind {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (l *loader) diagnostics() Diagnostics {

@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -209,7 +210,7 @@ func (r *configReader) attribute(schema providers.Attribute, layers []*configLay
 		if value.IsNull() {
 			continue
 		}
-		return r.convert(schema, value, secret, attr.expr.Range())
+		return r.convert(schema, value, secret, attr.expr)
 	}
 	if len(schema.Default) > 0 {
 		return schema.Default, true
@@ -224,8 +225,14 @@ func (r *configReader) attribute(schema providers.Attribute, layers []*configLay
 	return nil, false
 }
 
-func (r *configReader) convert(schema providers.Attribute, value cty.Value, secret bool, where hcl.Range) (any, bool) {
+func (r *configReader) convert(schema providers.Attribute, value cty.Value, secret bool, expr hcl.Expression) (any, bool) {
+	where := expr.Range()
 	converted, fault := convertTo(schema.Type, value)
+	var inner *elementFault
+	if errors.As(fault, &inner) {
+		where, value, fault = inner.rangeIn(expr), inner.value, inner.fault
+		schema.Type = inner.kind
+	}
 	switch {
 	case fault == nil:
 	case fault == errWrongType || secret:
@@ -277,6 +284,32 @@ func convertTo(kind string, value cty.Value) (any, error) {
 	return jsonValue(value), nil
 }
 
+// elementFault is what is wrong with one element of a list or map.
+type elementFault struct {
+	index int
+	key   string
+	kind  string // that it should have
+	value cty.Value
+	fault error
+}
+
+func (e *elementFault) Error() string { return e.fault.Error() }
+
+// rangeIn is the place of the element in the expression of the whole.
+func (e *elementFault) rangeIn(expr hcl.Expression) hcl.Range {
+	if pairs, diags := hcl.ExprMap(expr); !diags.HasErrors() {
+		for _, pair := range pairs {
+			if key, diags := pair.Key.Value(nil); !diags.HasErrors() && key.Type() == cty.String && !key.IsNull() && key.AsString() == e.key {
+				return pair.Value.Range()
+			}
+		}
+	}
+	if elements, diags := hcl.ExprList(expr); !diags.HasErrors() && e.index < len(elements) {
+		return elements[e.index].Range()
+	}
+	return expr.Range()
+}
+
 func elementKind(kind, outer string) (inner string, ok bool) {
 	inner, ok = strings.CutPrefix(kind, outer+"(")
 	return strings.TrimSuffix(inner, ")"), ok && strings.HasSuffix(inner, ")")
@@ -299,7 +332,7 @@ func convertList(kind string, value cty.Value) (any, error) {
 		_, element := it.Element()
 		converted, err := convertTo(kind, element)
 		if err != nil {
-			return nil, err
+			return nil, &elementFault{index: len(list), kind: kind, value: element, fault: err}
 		}
 		list = append(list, converted)
 	}
@@ -315,7 +348,7 @@ func convertMap(kind string, value cty.Value) (any, error) {
 		key, element := it.Element()
 		converted, err := convertTo(kind, element)
 		if err != nil {
-			return nil, err
+			return nil, &elementFault{key: key.AsString(), kind: kind, value: element, fault: err}
 		}
 		members[key.AsString()] = converted
 	}

@@ -21,6 +21,9 @@ type setting struct {
 	scope  scope
 	expr   hcl.Expression // nil: not written
 	where  hcl.Range      // of the expression, else of what should hold it
+	// further are the attribute's expressions in the layers behind, for where
+	// this one is null.
+	further []hcl.Expression
 }
 
 // setting looks an attribute up in the layers, the first that has it, such as
@@ -38,9 +41,10 @@ func (l *loader) setting(schema *blockSchema, name string, s scope, layers ...*c
 		if st.where.Filename == "" {
 			st.where = layer.header
 		}
-		if attr, ok := layer.attrs[name]; ok {
+		if attr, ok := layer.attrs[name]; ok && st.expr == nil {
 			st.expr, st.where = attr.Expr, attr.Expr.Range()
-			return st
+		} else if ok {
+			st.further = append(st.further, attr.Expr)
 		}
 	}
 	return st
@@ -70,6 +74,11 @@ func (st setting) read() (value cty.Value, secret, ok bool) {
 		}
 		if !value.IsNull() {
 			return value, secret, true
+		}
+		if len(st.further) > 0 {
+			behind := st
+			behind.expr, behind.where, behind.further = st.further[0], st.further[0].Range(), st.further[1:]
+			return behind.read()
 		}
 	}
 	if st.schema.def == "" {

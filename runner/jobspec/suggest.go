@@ -15,7 +15,7 @@ func nearest(given string, candidates []string) string {
 			continue
 		}
 		distance := levenshtein.Distance(given, candidate, nil)
-		if distance > max(1, min(len(given), len(candidate))/3) && !(distance == 2 && sameLetters(given, candidate)) {
+		if distance > max(1, min(len(given), len(candidate))/3) && !(distance == 2 && sameLetters(given, candidate)) || distance >= max(len(given), len(candidate)) {
 			continue
 		}
 		if best == "" || distance < bestDistance || distance == bestDistance && candidate < best {

@@ -58,7 +58,7 @@ var notInNames = regexp.MustCompile(`[^a-z0-9_-]+`)
 
 func betterName(name string) string {
 	better := notInNames.ReplaceAllString(strings.ToLower(name), "-")
-	return strings.Trim(better, "-_0123456789")
+	return strings.Trim(better, "-_")
 }
 
 // inputDirName is the environment variable by which others find a task's
