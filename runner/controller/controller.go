@@ -65,25 +65,22 @@ func Run(ctx context.Context, opts Options) error {
 		return err
 	}
 	leaser := &leaser{b: opts.Bucket, run: opts.Run, duration: leaseDuration(spec), holder: self(opts.Name), wait: opts.Wait, log: opts.Log}
-	for tenures := 0; ; tenures++ {
+	for controlled := false; ; {
 		held, err := leaser.acquire(ctx)
-		if err != nil && tenures > 0 && passes(err) {
-			// It had the run, and lost sight of the bucket.
-			opts.Log.Warn("the lease cannot be taken again for now", "error", err)
-			if err := sleep(ctx, leaser.duration/5); err != nil {
-				return err
-			}
-			continue
+		if err == nil {
+			tenure := newTenure(opts, spec, identity.ID, held)
+			err = tenure.run(ctx)
+			held.end(ctx, opts.Log)
+			controlled = controlled || tenure.claimed()
 		}
-		if err != nil {
+		// Whoever had the run and lost sight of the bucket tries again.
+		if !errors.Is(err, errExpired) && !(controlled && passes(err)) || ctx.Err() != nil {
 			return err
 		}
-		err = newTenure(opts, spec, identity.ID, held).run(ctx)
-		held.end(ctx, opts.Log)
-		if !errors.Is(err, errExpired) {
+		opts.Log.Warn("the run is out of control for now; taking its lease again", "error", err)
+		if err := sleep(ctx, leaser.duration/10); err != nil {
 			return err
 		}
-		opts.Log.Warn("the lease expired before it could be renewed; taking it again")
 	}
 }
 

@@ -94,6 +94,12 @@ func (d *evidenceDesk) answer(ctx context.Context, wishes []evidenceWish) {
 		ids[i] = wish.id
 	}
 	found, err := d.call(ctx, ids)
+	if len(wishes) > 1 && oneOf(err) {
+		for i := range wishes {
+			d.answer(ctx, wishes[i:i+1])
+		}
+		return
+	}
 	if err == nil && len(found) != len(ids) {
 		err = &providers.Error{Code: providers.CodeUnavailable, Op: "evidence", Message: fmt.Sprintf("asked for %d instances, it told of %d", len(ids), len(found))}
 	}

@@ -159,16 +159,16 @@ func TestRenewal(t *testing.T) {
 func TestRenewalOfUnknownOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openFolder(t)
-		lost := 0
 		l := &lifeline{cut: func(string) (bool, bool) { return false, false }}
-		held, err := leaserOf(&forgetful{through{b, l}, &lost}, "a").acquire(t.Context())
+		f := &forgetful{through: through{b, l}}
+		held, err := leaserOf(f, "a").acquire(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		lost = 3
+		f.lose.Store(3)
 		time.Sleep(time.Minute) // the bubble's time
-		if err := held.trusted(); err != nil || lost != 0 {
-			t.Fatalf("%v, %d answers left to lose", err, lost)
+		if err := held.trusted(); err != nil || f.lose.Load() != 0 {
+			t.Fatalf("%v, %d answers left to lose", err, f.lose.Load())
 		}
 		held.end(t.Context(), slog.New(slog.DiscardHandler))
 	})

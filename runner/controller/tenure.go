@@ -120,6 +120,9 @@ func (t *tenure) claim() error {
 	return nil
 }
 
+// claimed reports whether the tenure got as far as controlling the run.
+func (t *tenure) claimed() bool { return t.clock != nil }
+
 // gap is how long ago the last entry was written, by the store's time.
 func (t *tenure) gap(ctx context.Context, at store.Position) (time.Duration, error) {
 	if at.Seq == 0 {

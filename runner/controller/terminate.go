@@ -76,7 +76,7 @@ func (t *terminator) settle(counted func(id string) bool) {
 
 // work makes the calls, one at a time, until ctx ends.
 func (t *terminator) work(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		ids, rest := t.due()
 		if len(ids) == 0 {
 			timer := time.NewTimer(rest)
@@ -91,13 +91,13 @@ func (t *terminator) work(ctx context.Context) {
 			continue
 		}
 		err := t.call(ctx, ids)
-		if ctx.Err() != nil {
-			return
+		if len(ids) > 1 && oneOf(err) {
+			for _, id := range ids {
+				t.called(ctx, []string{id}, t.call(ctx, []string{id}))
+			}
+		} else {
+			t.called(ctx, ids, err)
 		}
-		if err != nil {
-			t.fleet.log.Warn("instances could not be ended yet", "instances", ids, "error", err)
-		}
-		t.called(ids, err)
 		t.fleet.listSoon()
 	}
 }
@@ -118,6 +118,16 @@ func (t *terminator) due() (ids []string, rest time.Duration) {
 	return ids, rest
 }
 
+// oneOf reports whether an error may be about one of several instances, so
+// that the others are better asked for apart.
+func oneOf(err error) bool {
+	switch providers.CodeOf(err) {
+	case "", providers.CodeUnavailable, providers.CodeThrottled, providers.CodeDenied:
+		return false
+	}
+	return true
+}
+
 func (t *terminator) call(ctx context.Context, ids []string) error {
 	p, _, err := t.fleet.provider(ctx)
 	if err != nil {
@@ -128,7 +138,14 @@ func (t *terminator) call(ctx context.Context, ids []string) error {
 	return p.Terminate(ctx, t.fleet.is(), ids)
 }
 
-func (t *terminator) called(ids []string, err error) {
+// called notes the outcome of a call.
+func (t *terminator) called(ctx context.Context, ids []string, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		t.fleet.log.Warn("instances could not be ended yet", "instances", ids, "error", err)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()

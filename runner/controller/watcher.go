@@ -31,6 +31,7 @@ type watcher struct {
 	poll  time.Duration
 	inbox *inbox
 	log   *slog.Logger
+	told  sync.Map // faults that were logged
 	taken sync.Map // keys of requests that were taken up: removed when seen
 
 	seen     map[string]string // status documents' versions, by instance
@@ -154,7 +155,9 @@ func (w *watcher) lookForRequests(ctx context.Context) error {
 		return err
 	}
 	for _, fault := range faults {
-		w.log.Error("a request cannot be read", "error", fault)
+		if _, told := w.told.LoadOrStore(fault.Error(), true); !told {
+			w.log.Error("a request cannot be read", "error", fault)
+		}
 	}
 	var fresh []store.StoredRequest
 	for _, request := range requests {

@@ -393,19 +393,28 @@ func (b through) List(ctx context.Context, prefix, after string) iter.Seq2[bucke
 	return b.Bucket.List(ctx, prefix, after)
 }
 
-// forgetful loses the answers of the next few writes.
+// forgetful loses the answers of the next few writes, and of the reads that
+// would tell how they went.
 type forgetful struct {
 	through
-	lose *int
+	lose, blind atomic.Int64
 }
 
 func (f *forgetful) Put(ctx context.Context, key string, body io.ReadSeeker, cond bucket.Condition) (bucket.Object, error) {
 	object, err := f.through.Put(ctx, key, body, cond)
-	if err == nil && *f.lose > 0 {
-		*f.lose--
+	if err == nil && f.lose.Load() > 0 {
+		f.lose.Add(-1)
+		f.blind.Store(1)
 		return bucket.Object{}, errDead
 	}
 	return object, err
+}
+
+func (f *forgetful) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, bucket.Object, error) {
+	if f.blind.CompareAndSwap(1, 0) {
+		return nil, bucket.Object{}, errDead
+	}
+	return f.through.Get(ctx, key, offset, length)
 }
 
 // cloud is the world's provider as seen through a lifeline.
