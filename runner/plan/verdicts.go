@@ -32,7 +32,10 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	}
 	cause, reason := t.noFurther(v, after, task.Retries)
 	if reason == "" {
-		ended.Retry, ended.NotBefore = true, t.now+pauseAfter(t.Spec, task, int(r.index), v, after)
+		ended.Retry = true
+		if pause := pauseAfter(t.Spec, task, int(r.index), v, after); pause > 0 {
+			ended.NotBefore = t.now + pause
+		}
 	}
 	t.emit(Event{AttemptEnded: ended})
 	if reason != "" {
