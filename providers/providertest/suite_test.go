@@ -2,7 +2,9 @@ package providertest_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,7 +125,7 @@ func listAll(t *testing.T, cloud *memory.Provider) []providers.Instance {
 // TestSuiteFindsTheBroken breaks one promise at a time and wants the case that
 // is there for it to fail.
 func TestSuiteFindsTheBroken(t *testing.T) {
-	serial := 0
+	var serial atomic.Int64
 	cases := map[string]struct {
 		broken broken
 		finds  string
@@ -161,8 +163,7 @@ func TestSuiteFindsTheBroken(t *testing.T) {
 		}}, "lifecycle"},
 		"tokens ignored": {broken{request: func(r providers.LaunchRequest) providers.LaunchRequest {
 			if r.Token != "" && len(r.Token) < 60 {
-				serial++
-				r.Token += "-" + string(rune('a'+serial%26)) + string(rune('a'+serial/26%26))
+				r.Token += fmt.Sprint("-", serial.Add(1))
 			}
 			return r
 		}}, "lifecycle/repeated-token"},
