@@ -46,8 +46,7 @@ func (l *loader) expand(t *task, out *job.Task, base map[string]string) {
 		return
 	}
 	out.Elements = make([]job.Element, t.count)
-	l.expandCommand(indexes, command, out)
-	l.expandEnv(indexes, env, out)
+	indexes.evaluate(append(l.commandParts(command, out), l.envParts(env, out)...))
 	if command.varies() && out.Elements[0].Command != nil {
 		out.Execution.Command = out.Elements[0].Command
 	}
@@ -73,7 +72,8 @@ func (i *indexScope) at(index int) {
 		i.scope.ctx.Variables["each"] = cty.ObjectVal(map[string]cty.Value{"key": cty.StringVal(i.t.keys[index]), "value": i.t.values[index]})
 		return
 	}
-	i.scope.ctx.Variables["count"] = cty.ObjectVal(map[string]cty.Value{"index": cty.NumberIntVal(int64(index))})
+	// A map, since its type, unlike an object's, is not made anew each time.
+	i.scope.ctx.Variables["count"] = cty.MapVal(map[string]cty.Value{"index": cty.NumberIntVal(int64(index))})
 }
 
 // unknown sets the scope to an index that there is not.
@@ -102,75 +102,99 @@ func (i *indexScope) value(refs *references, p *piece) cty.Value {
 	return i.l.value(p.expr, ctx)
 }
 
-// expandCommand evaluates the varying pieces of a command for each index. It
-// goes on after a fault with the next piece, so that each is told once.
-func (l *loader) expandCommand(indexes *indexScope, command *template, out *job.Task) {
-	if !command.varies() {
-		return
+// part is something that is evaluated for each index.
+type part struct {
+	piece *piece
+	refs  *references
+	// take stores the result; false is a fault, after which the part is not
+	// evaluated again, so that each fault is told once.
+	take func(index int, value cty.Value) bool
+	dead bool
+}
+
+// evaluate evaluates the parts for each index.
+func (i *indexScope) evaluate(parts []*part) {
+	for index := range i.t.count {
+		i.at(index)
+		for _, part := range parts {
+			if !part.dead {
+				part.dead = !part.take(index, i.valueIn(part.refs, part.piece, index))
+			}
+		}
 	}
+}
+
+// commandParts are the parts of a command.
+func (l *loader) commandParts(command *template, out *job.Task) []*part {
 	if command.whole != nil {
-		l.expandWhole(indexes, command, func(index int, pieces []piece) {
+		return []*part{l.wholePart(command, func(index int, pieces []piece) bool {
 			out.Elements[index].Command = (&template{pieces: pieces}).fixed()
-		})
-		return
+			return l.notEmpty(&template{setting: command.setting, pieces: pieces})
+		})}
 	}
-	for index := range out.Elements {
-		out.Elements[index].Command = command.fixed()
-	}
+	var parts []*part
 	for n := range command.pieces {
-		l.expandPiece(indexes, command, n, func(index int, text string) bool {
+		if !command.pieces[n].varies {
+			continue
+		}
+		if parts == nil { // the first: what is fixed is there already
+			for index := range out.Elements {
+				out.Elements[index].Command = command.fixed()
+			}
+		}
+		parts = append(parts, l.piecePart(command, n, func(index int, text string) bool {
 			out.Elements[index].Command[n] = text
 			return n > 0 || text != "" || l.notEmpty(&template{setting: command.setting})
-		})
+		}))
 	}
+	return parts
 }
 
-// expandEnv evaluates the varying entries of an env for each index.
-func (l *loader) expandEnv(indexes *indexScope, env *template, out *job.Task) {
-	if !env.varies() {
-		return
-	}
+// envParts are the parts of an env.
+func (l *loader) envParts(env *template, out *job.Task) []*part {
 	if env.whole != nil {
-		l.expandWhole(indexes, env, func(index int, pieces []piece) {
-			if out.Elements[index].Env = (&template{pieces: pieces}).fixedMap(); out.Elements[index].Env == nil {
-				out.Elements[index].Env = map[string]string{}
-			}
-		})
-		return
-	}
-	varying := 0
-	for _, piece := range env.pieces {
-		if piece.varies {
-			varying++
-		}
-	}
-	for index := range out.Elements {
-		out.Elements[index].Env = make(map[string]string, varying)
-	}
-	for n, piece := range env.pieces {
-		l.expandPiece(indexes, env, n, func(index int, text string) bool {
-			out.Elements[index].Env[piece.name] = text
+		return []*part{l.wholePart(env, func(index int, pieces []piece) bool {
+			out.Elements[index].Env = (&template{pieces: pieces}).fixedMap()
 			return true
-		})
+		})}
 	}
+	var parts []*part
+	for n := range env.pieces {
+		name := env.pieces[n].name
+		if !env.pieces[n].varies {
+			continue
+		}
+		parts = append(parts, l.piecePart(env, n, func(index int, text string) bool {
+			if out.Elements[index].Env == nil {
+				out.Elements[index].Env = make(map[string]string, 1)
+			}
+			out.Elements[index].Env[name] = text
+			return true
+		}))
+	}
+	return parts
 }
 
-// expandPiece evaluates one piece for each index, up to its first fault.
-func (l *loader) expandPiece(indexes *indexScope, t *template, n int, take func(index int, text string) bool) {
+// piecePart is the part for one piece.
+func (l *loader) piecePart(t *template, n int, take func(index int, text string) bool) *part {
 	p := &t.pieces[n]
-	if !p.varies {
-		return
+	title := fmt.Sprintf("element %d", n)
+	if p.name != "" {
+		title = fmt.Sprintf("%q", p.name)
 	}
-	refs := l.referencesOf(p.expr)
-	defer l.within(l.block)()
-	for index := range indexes.t.count {
-		indexes.at(index)
-		value := indexes.valueIn(refs, p, index)
-		text, ok := l.pieceText(t.setting, p.expr, value, pieceTitle(p, n))
-		if !ok || !take(index, text) {
-			return
-		}
-	}
+	return &part{piece: p, refs: l.referencesOf(p.expr), take: func(index int, value cty.Value) bool {
+		text, ok := l.pieceText(t.setting, p.expr, value, title)
+		return ok && take(index, text)
+	}}
+}
+
+// wholePart is the part for a whole command or env.
+func (l *loader) wholePart(t *template, take func(index int, pieces []piece) bool) *part {
+	refs := l.referencesOf(t.whole)
+	return &part{piece: &piece{expr: t.whole}, refs: refs, take: func(index int, value cty.Value) bool {
+		pieces, ok := l.wholePieces(t, refs, value)
+		return ok && take(index, pieces)
+	}}
 }
 
 // valueIn is value with the index named in what it reports.
@@ -181,27 +205,6 @@ func (i *indexScope) valueIn(refs *references, p *piece, index int) cty.Value {
 		diag.Extra = extra{suggestion: suggestionOf(diag), block: i.title(index)}
 	}
 	return value
-}
-
-func pieceTitle(p *piece, n int) string {
-	if p.name != "" {
-		return fmt.Sprintf("%q", p.name)
-	}
-	return fmt.Sprintf("element %d", n)
-}
-
-// expandWhole evaluates an expression for the whole for each index, up to its
-// first fault.
-func (l *loader) expandWhole(indexes *indexScope, t *template, take func(index int, pieces []piece)) {
-	refs := l.referencesOf(t.whole)
-	for index := range indexes.t.count {
-		indexes.at(index)
-		pieces, ok := l.wholePieces(t, refs, indexes.valueIn(refs, &piece{expr: t.whole}, index))
-		if !ok || !t.isMap && !l.notEmpty(&template{setting: t.setting, pieces: pieces}) {
-			return
-		}
-		take(index, pieces)
-	}
 }
 
 // rehearse evaluates what would differ by index in an array of none, so that

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
@@ -140,10 +141,15 @@ func (l *loader) unknownOutput(task string, where hcl.Range) {
 		detail: fmt.Sprintf("task.%s.output can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts.", task)})
 }
 
-// textOf renders a scalar; the problem is described by fault.
+// textOf is a scalar as text; false for anything else.
 func textOf(value cty.Value) (text string, ok bool) {
 	if value.IsNull() || !value.IsKnown() || !value.Type().IsPrimitiveType() {
 		return "", false
+	}
+	if value.Type() == cty.Number { // the common case, without big numbers
+		if number, accuracy := value.AsBigFloat().Int64(); accuracy == big.Exact {
+			return strconv.FormatInt(number, 10), true
+		}
 	}
 	converted, err := convert.Convert(value, cty.String)
 	if err != nil {
@@ -254,7 +260,7 @@ func (l *loader) withTasks(refs *references, s scope) *hcl.EvalContext {
 		if !ok || !isText {
 			return nil
 		}
-		members[ref.name][text] = cty.ObjectVal(map[string]cty.Value{"output": l.tokens.value(ref.name, index)})
+		members[ref.name][text] = cty.MapVal(map[string]cty.Value{"output": l.tokens.value(ref.name, index)})
 	}
 	tasks := map[string]cty.Value{}
 	for name, attrs := range members {
