@@ -10,6 +10,7 @@ import (
 	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -113,14 +114,15 @@ func peak(run func()) uint64 {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
 		for {
 			metrics.Read(sample)
 			most = max(most, sample[0].Value.Uint64())
 			select {
 			case <-stop:
 				return
-			default:
-				runtime.Gosched()
+			case <-ticker.C:
 			}
 		}
 	}()
