@@ -198,7 +198,7 @@ func (t *tenancy) keep() {
 }
 
 // renew raises the counter. A write whose outcome is unknown is settled by the
-// next one, which finds its own lease or another's.
+// next one: it has the same content, and so finds it there or writes it.
 func (t *tenancy) renew() error {
 	t.mu.Lock()
 	next, version := t.lease, t.version
@@ -208,9 +208,6 @@ func (t *tenancy) renew() error {
 	defer cancel()
 	began := time.Now()
 	object, err := store.SwapLease(ctx, t.b, t.run, next, version)
-	if errors.Is(err, store.ErrLost) {
-		object, err = t.adopt(ctx, next, err)
-	}
 	if err != nil {
 		return err
 	}
@@ -220,8 +217,8 @@ func (t *tenancy) renew() error {
 	return nil
 }
 
-// adopt: the lease is another one than was written last. It may still be ours,
-// by a renewal that was thought to have failed; then it is written over.
+// adopt writes over a lease that is another one than was known, if it is still
+// ours: by a renewal that took place though its answer was lost.
 func (t *tenancy) adopt(ctx context.Context, next store.Lease, lost error) (bucket.Object, error) {
 	found, object, err := store.ReadLease(ctx, t.b, t.run)
 	if err != nil {

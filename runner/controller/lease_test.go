@@ -174,6 +174,27 @@ func TestRenewalOfUnknownOutcome(t *testing.T) {
 	})
 }
 
+// TestReleaseAfterUnknownOutcome: also a lease whose last renewal had no answer
+// is released.
+func TestReleaseAfterUnknownOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openFolder(t)
+		l := &lifeline{cut: func(string) (bool, bool) { return false, false }}
+		f := &forgetful{through: through{b, l}}
+		held, err := leaserOf(f, "a").acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.lose.Store(1)
+		time.Sleep(10*time.Second/3 + time.Millisecond) // the bubble's time
+		synctest.Wait()
+		held.end(t.Context(), slog.New(slog.DiscardHandler))
+		if lease, _, _ := store.ReadLease(t.Context(), b, leasedRun); !lease.Released || lease.Counter != 2 {
+			t.Errorf("%+v", lease)
+		}
+	})
+}
+
 // TestTakenOver: a holder that another replaced learns it at its next renewal.
 func TestTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
