@@ -25,6 +25,7 @@ func runTestAgent() int {
 	if name, ok := strings.CutPrefix(do, "child-"); ok {
 		return runTestChild(name)
 	}
+	fmt.Println("the agent is up")
 	if err := reportSelf(argument); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -41,7 +42,11 @@ func runTestAgent() int {
 		})
 		return 0
 	case "family":
-		if err := startFamily(); err != nil {
+		err := startFamily()
+		if err == nil {
+			err = serveSaves("spc") // for scripts that wait for the family
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -61,7 +66,6 @@ func runTestAgent() int {
 			_ = hog
 		}
 	}
-	fmt.Println("the agent idles")
 	select {}
 }
 
@@ -139,8 +143,25 @@ func startFamily() error {
 		}
 		go func() { _ = cmd.Wait() }()
 	}
-	return nil
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return poll(ctx, func() (bool, error) {
+		for _, name := range family {
+			lock, err := tryLock(filepath.Join(os.Getenv("TEST_REPORTS"), "locks", name))
+			if err != nil {
+				return false, err
+			}
+			if lock != nil {
+				lock.Close()
+				return false, nil
+			}
+		}
+		return true, nil
+	})
 }
+
+// family are the processes that startFamily leaves, by the locks they hold.
+var family = []string{"setsid", "stubborn", "orphan"}
 
 func runTestChild(name string) int {
 	if name == "parent" {
@@ -155,8 +176,8 @@ func runTestChild(name string) int {
 		return 0
 	}
 	signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
-	lock, err := tryLock(filepath.Join(os.Getenv("TEST_REPORTS"), "locks", name))
-	if err != nil || lock == nil {
+	// The lock says that it lives. Whoever asks holds it for a moment.
+	if _, err := waitLock(context.Background(), filepath.Join(os.Getenv("TEST_REPORTS"), "locks", name)); err != nil {
 		fmt.Fprintln(os.Stderr, name, err)
 		return 1
 	}

@@ -73,8 +73,8 @@ func controlHandler(secret string, orders chan<- order, gone <-chan struct{}) ht
 var errEnding = errors.New("the instance is ending")
 
 // send gives a supervisor an order and waits until it is carried out.
-func (s state) send(ctx context.Context, o order) error {
-	ctx, cancel := context.WithTimeout(ctx, controlPatience)
+func (s state) send(ctx context.Context, o order, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	body, err := json.Marshal(o)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -50,7 +51,7 @@ func (p *Provider) terminate(ctx context.Context, folder instanceFolder) error {
 	if err != nil || !lives {
 		return err
 	}
-	err = s.send(ctx, order{path: controlTerminate})
+	err = s.send(ctx, order{path: controlTerminate}, p.patience)
 	if err == nil || errors.Is(err, errEnding) {
 		return nil
 	}
@@ -64,16 +65,31 @@ func (p *Provider) terminate(ctx context.Context, folder instanceFolder) error {
 	if killErr := syscall.Kill(s.Supervisor.PID, syscall.SIGKILL); killErr != nil {
 		return errors.Join(err, killErr)
 	}
-	return poll(ctx, func() (bool, error) {
-		_, evidence, err := p.look(folder)
-		return evidence.State == providers.StateTerminated, err
-	})
+	return poll(ctx, func() (bool, error) { return p.sealOurs(folder) })
+}
+
+// sealOurs ends an instance whose supervisor was killed by a terminate call,
+// once its lock is free.
+func (p *Provider) sealOurs(folder instanceFolder) (bool, error) {
+	lock, err := tryLock(folder.lockFile())
+	if err != nil || lock == nil {
+		return errors.Is(err, fs.ErrNotExist), err
+	}
+	defer lock.Close()
+	var rec record
+	if err := readJSON(folder.recordFile(), &rec); err != nil {
+		return false, err
+	}
+	if _, err := os.Stat(folder.endedFile()); errors.Is(err, fs.ErrNotExist) {
+		seal(folder, rec, &verdict{providers.EndByUs, codeOurs, "ended by a terminate call; its supervisor was stuck and was killed"})
+	}
+	return true, nil
 }
 
 // reach waits until a living instance's supervisor can be spoken to. It is
 // false for one that has ended.
 func (p *Provider) reach(ctx context.Context, folder instanceFolder) (s state, lives bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, controlPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	err = poll(ctx, func() (bool, error) {
 		_, evidence, err := p.look(folder)
@@ -100,7 +116,7 @@ func (p *Provider) Preempt(ctx context.Context, fleet providers.Fleet, id string
 	}
 	s, lives, err := p.reach(ctx, folder)
 	if err == nil && lives {
-		err = s.send(ctx, order{path: controlPreempt, Notice: notice})
+		err = s.send(ctx, order{path: controlPreempt, Notice: notice}, p.patience)
 	}
 	if err == nil && !lives || errors.Is(err, errEnding) {
 		return fault("preempt", providers.CodeNotFound, "instance "+id+" has ended", "list the running ones first")

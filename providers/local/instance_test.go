@@ -85,7 +85,6 @@ func topBelowTmp(path string) string {
 // The same for namespaces and for the fallback: whatever the agent started is
 // gone with the instance.
 func TestNothingSurvives(t *testing.T) {
-	family := []string{"setsid", "stubborn", "orphan"}
 	for _, isolation := range []string{isolationNamespaces, isolationGroup} {
 		for how, end := range map[string]func(*rig, string) error{
 			"reclaim":             func(r *rig, id string) error { return r.Preempt(r.ctx, r.fleet, id, 0) },
@@ -123,7 +122,7 @@ func TestNothingSurvives(t *testing.T) {
 					_, err := os.Stat(folder.home())
 					return os.IsNotExist(err)
 				})
-				if text, err := r.Console(r.ctx, r.fleet, id); err != nil || !strings.Contains(text, "the agent idles") {
+				if text, err := r.Console(r.ctx, r.fleet, id); err != nil || !strings.Contains(text, "the agent is up") {
 					t.Errorf("the console is not kept: %q, %v", text, err)
 				}
 			})
@@ -286,6 +285,39 @@ func TestRemovedFolderEndsTheInstance(t *testing.T) {
 		t.Log(err) // the instance may write meanwhile
 	}
 	r.await("the end", "", func() bool { return !r.held("stubborn") && !r.held("orphan") })
+}
+
+// A supervisor that no longer answers does not keep its instance from being
+// ended.
+func TestStuckSupervisor(t *testing.T) {
+	r := newRig(t, `{}`)
+	r.patience = 200 * time.Millisecond
+	id := r.launch("family")
+	r.await("the family", id, func() bool { return r.held("stubborn") })
+	var s state
+	if err := readJSON(r.state.fleet(r.fleet.Name).instance(id).stateFile(), &s); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.Supervisor.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Terminate(r.ctx, r.fleet, []string{id}); err != nil {
+		t.Fatal(err)
+	}
+	if evidence := r.evidence(id); evidence.State != providers.StateTerminated || evidence.Cause != providers.EndByUs {
+		t.Errorf("evidence %+v", evidence)
+	}
+	r.await("the end of its processes", id, func() bool { return !r.held("stubborn") })
+}
+
+func TestKeepVisible(t *testing.T) {
+	keep, cover := keepVisible([]string{"/tmp/a/b", "/home/x", "/tmp/a", "/tmp/ab", "/tmp/a/b/c", "/tmp/none/../d", "/tmpfoo"})
+	if want := []string{"/tmp/a", "/tmp/d", "/tmp/ab"}; !slices.Equal(keep, want) || !cover {
+		t.Errorf("%q %v, want %q", keep, cover, want)
+	}
+	if _, cover := keepVisible([]string{"/tmp/a", "/tmp/"}); cover {
+		t.Error("/tmp is covered though it is wanted")
+	}
 }
 
 func TestLongStatePath(t *testing.T) {

@@ -132,14 +132,15 @@ func (p *Provider) evidence(folder instanceFolder, rec record) (providers.Eviden
 	if err := readJSON(folder.endedFile(), &evidence); err == nil { // written before the lock was given up
 		return evidence, nil
 	}
-	seal(folder, rec)
+	seal(folder, rec, nil)
 	err = readJSON(folder.endedFile(), &evidence)
 	return evidence, err
 }
 
 // seal ends an instance that has lost its supervisor: nothing of it is left
-// running, and it is written down. The caller holds its lock.
-func seal(folder instanceFolder, rec record) {
+// running, and it is written down, with the verdict if one is given. The
+// caller holds its lock.
+func seal(folder instanceFolder, rec record, known *verdict) {
 	v := verdict{providers.EndHostEvent, codeSupervisor, "its supervisor is gone: it was killed, or the machine was started anew"}
 	var s state
 	if err := readJSON(folder.stateFile(), &s); err != nil {
@@ -149,6 +150,9 @@ func seal(folder instanceFolder, rec record) {
 		// told by their mark.
 		_ = population{mark: markOf(rec.Instance.ID)}.kill()
 		_ = cgroups(s.Cgroups).kill()
+	}
+	if known != nil {
+		v = *known
 	}
 	writeEnd(folder, v)
 	_ = folder.loseDisk()

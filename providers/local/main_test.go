@@ -100,7 +100,7 @@ func (r *rig) endAll() {
 		// Not by Terminate, which refuses those without our tags.
 		s, lives, err := r.reach(ctx, r.state.fleet(r.fleet.Name).instance(id))
 		if err == nil && lives {
-			err = s.send(ctx, order{path: controlTerminate})
+			err = s.send(ctx, order{path: controlTerminate}, patience)
 		}
 		if err != nil && !errors.Is(err, errEnding) {
 			r.t.Errorf("clear up %s: %v", id, err)

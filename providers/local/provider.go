@@ -23,6 +23,8 @@ type Provider struct {
 	self  bool  // exe is this process's own program
 	fault error // why there is no state folder or program
 
+	patience time.Duration // with a supervisor
+
 	mu    sync.Mutex
 	ended map[instanceFolder]ending // what can no longer change
 	swept map[fleetFolder]time.Time
@@ -31,7 +33,7 @@ type Provider struct {
 // New makes the provider. It touches nothing; what is wrong with the options
 // is the error of the calls that need them.
 func New(options Options) *Provider {
-	p := &Provider{exe: options.Exe, ended: map[instanceFolder]ending{}, swept: map[fleetFolder]time.Time{}}
+	p := &Provider{exe: options.Exe, patience: controlPatience, ended: map[instanceFolder]ending{}, swept: map[fleetFolder]time.Time{}}
 	dir, err := options.StateDir, error(nil)
 	if dir == "" {
 		dir, err = defaultStateDir()
