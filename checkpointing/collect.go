@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/zeebo/blake3"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -34,20 +31,17 @@ const (
 // what it sent.
 func (e *engine) salt(ctx context.Context, key string) (string, error) {
 	return retry(ctx, func() (string, error) {
-		h := blake3.New()
-		h.WriteString(key)
-		found := false
+		seen := key
 		for o, err := range e.bucket.List(ctx, markerPrefix, "") {
 			if err != nil {
 				return "", err
 			}
-			found = true
-			h.WriteString("\x00" + o.Key)
+			seen += "\x00" + o.Key
 		}
-		if !found {
+		if seen == key {
 			return "", nil
 		}
-		return hex.EncodeToString(h.Sum(nil)[:8]), nil
+		return digestOf([]byte(seen)).String()[:16], nil
 	})
 }
 
@@ -112,7 +106,7 @@ func (c *collecting) begin(ctx context.Context) error {
 func (c *collecting) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	c.e.bucket.Delete(ctx, c.marker)
+	_ = c.e.bucket.Delete(ctx, c.marker)
 }
 
 // mark is the keys of the chunks that the roots name. A root that vanishes

@@ -28,7 +28,7 @@ const (
 type engine struct {
 	bucket bucket.Bucket
 	codec  *codec
-	// buffers holds []byte of chunkSize capacity.
+	// buffers holds *[]byte of chunkSize capacity.
 	buffers sync.Pool
 
 	mu sync.Mutex
@@ -45,7 +45,6 @@ func newEngine(b bucket.Bucket) Engine {
 	return &engine{
 		bucket:  b,
 		codec:   sharedCodec(),
-		buffers: sync.Pool{New: func() any { return new(make([]byte, 0, chunkSize+1)) }},
 		damaged: map[string]bool{},
 	}
 }
@@ -165,8 +164,20 @@ func (e *engine) isDamaged(key string) bool {
 	return e.damaged[key]
 }
 
-func (e *engine) buffer() *[]byte   { return e.buffers.Get().(*[]byte) }
-func (e *engine) release(b *[]byte) { *b = (*b)[:0]; e.buffers.Put(b) }
+// buffer is an empty buffer with room for a stored chunk.
+func (e *engine) buffer() *[]byte {
+	if b, ok := e.buffers.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, 0, chunkSize+1)
+	return &b
+}
+
+// release gives a buffer back for the next one who asks.
+func (e *engine) release(b *[]byte) {
+	*b = (*b)[:0]
+	e.buffers.Put(b)
+}
 
 // get reads a whole object of at most limit bytes.
 func (e *engine) get(ctx context.Context, key string, limit int64) ([]byte, error) {

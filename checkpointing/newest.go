@@ -131,7 +131,7 @@ func (e *engine) size(ctx context.Context, key string) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		io.Copy(io.Discard, body) // so that the connection can be used again
+		_, _ = io.Copy(io.Discard, body) // so that the connection can be used again
 		return o.Size, body.Close()
 	})
 }

@@ -171,5 +171,5 @@ func (r *reading) finish() error {
 // abandon waits for the workers after a failure of the reader.
 func (r *reading) abandon() {
 	r.s.e.release(r.pack)
-	r.workers.Wait() // its error came after the one that is reported
+	_ = r.workers.Wait() // its error came after the one that is reported
 }

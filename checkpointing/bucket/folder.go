@@ -116,7 +116,7 @@ func (f *folder) sweep() error {
 		return err
 	}
 	file.Close()
-	defer f.root.Remove(name)
+	defer f.unstage(name)
 	now, err := f.root.Lstat(name)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func (f *folder) Put(ctx context.Context, key string, body io.ReadSeeker, cond C
 	if err != nil {
 		return Object{}, f.fail("put", key, err)
 	}
-	defer f.root.Remove(staged)
+	defer f.unstage(staged)
 	w := &write{f: f, key: key, name: name, staged: staged, cond: cond}
 	if cond.Absent && !lockCreates {
 		err = w.create(ctx)
@@ -106,7 +106,7 @@ func (f *folder) stage(ctx context.Context, body io.Reader) (string, error) {
 		err = closed
 	}
 	if err != nil {
-		f.root.Remove(name)
+		f.unstage(name)
 		return "", err
 	}
 	return name, nil
@@ -123,6 +123,10 @@ func (f *folder) createStaged() (*os.File, string, error) {
 	}
 	return file, name, err
 }
+
+// unstage removes a staged file, if it has not been renamed. When that fails
+// it is swept later.
+func (f *folder) unstage(name string) { _ = f.root.Remove(name) }
 
 // cancellable ends a copy when its context ends.
 type cancellable struct {

@@ -22,7 +22,7 @@ func Probe(ctx context.Context, b Bucket) error {
 	} else {
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		b.Delete(cleanup, p.key) // its failure is no news
+		_ = b.Delete(cleanup, p.key) // its failure is no news
 	}
 	return err
 }
