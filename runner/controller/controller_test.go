@@ -20,6 +20,9 @@ import (
 	"github.com/spotrelay/spotrelay/runner/store"
 )
 
+// shortLease is for tests in which a lease runs out.
+const shortLease = 400 * time.Millisecond
+
 func bounded(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
@@ -120,6 +123,7 @@ func TestKilledAnywhere(t *testing.T) {
 
 func killedAnywhere(t *testing.T, seed uint64) {
 	w := newWorld(t)
+	w.lease = shortLease
 	run := w.submitted(10)
 	chance := rand.New(rand.NewPCG(seed, 7))
 	ctx := bounded(t, 90*time.Second)
@@ -259,6 +263,7 @@ func TestAnotherWriterStopsIt(t *testing.T) {
 // time, and nothing else: no agent is held to be silent for it.
 func TestBucketOutage(t *testing.T) {
 	w := newWorld(t)
+	w.lease = shortLease
 	w.work = func(id job.AttemptID) time.Duration { return 300 * time.Millisecond }
 	run := w.submitted(4)
 	l := &lifeline{cut: func(string) (bool, bool) { return false, false }}

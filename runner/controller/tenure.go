@@ -18,6 +18,9 @@ import (
 const (
 	// snapshotEvery is how many entries are journalled between two snapshots.
 	snapshotEvery = 256
+	// snapshotShare bounds the time that folding snapshots takes of all time,
+	// as a divisor: the state of a large run is large.
+	snapshotShare = 20
 	// leastWake is the shortest wait for a time that the planner named: one
 	// that is over already is no reason to spin.
 	leastWake = 5 * time.Millisecond
@@ -44,6 +47,7 @@ type tenure struct {
 
 	stamped  map[string]int64 // by instance: sequence of the entry its desired document was last decided in
 	snapshot sync.WaitGroup
+	notUntil time.Time // the next snapshot
 	bucketID string
 }
 
@@ -283,10 +287,12 @@ func (t *tenure) act(actions []plan.Action) {
 // keepSnapshot writes a snapshot beside the loop when the journal has grown
 // enough since the last one.
 func (t *tenure) keepSnapshot() {
-	if t.at.Seq-t.at.Snapshot < snapshotEvery {
+	began := time.Now()
+	if t.at.Seq-t.at.Snapshot < snapshotEvery || began.Before(t.notUntil) {
 		return
 	}
 	snapshot, err := store.TakeSnapshot(t.state, t.at)
+	t.notUntil = time.Now().Add(snapshotShare * time.Since(began))
 	if err != nil {
 		t.log.Warn("no snapshot was taken", "error", err)
 		return
