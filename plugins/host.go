@@ -62,23 +62,37 @@ func (h *host) session(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s, err := startSession(h.source, h.log, h.options.StartTimeout)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case errors.Is(err, errStillborn):
-		var e *providers.Error
-		errors.As(err, &e)
-		h.crashed(e.Hint)
+	if err != nil {
+		h.failed(err)
 		return nil, err
-	case err != nil:
-		return nil, err
-	case h.closed:
-		go s.kill()
+	}
+	if !h.adopt(s) {
+		s.kill()
 		return nil, errClosed(h.source.name)
 	}
-	h.live = s
 	h.log.Debug("plugin started", "file", h.source.file, "pid", s.process.ID())
 	return s, nil
+}
+
+// adopt makes s the live session, unless the host was closed meanwhile.
+func (h *host) adopt(s *session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.live = s
+	}
+	return !h.closed
+}
+
+// failed counts a start that failed as a crash if another one may go better.
+func (h *host) failed(err error) {
+	var e *providers.Error
+	if !errors.Is(err, errStillborn) || !errors.As(err, &e) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.crashed(e.Hint)
 }
 
 // alive is the running session, or nil. One that died meanwhile is counted.
@@ -111,6 +125,7 @@ func (h *host) lose(s *session, why string) {
 	h.crashed(s.process.tail.hint())
 }
 
+// crashed counts a crash; h.mu is held.
 func (h *host) crashed(lastWords string) {
 	h.crashes = append(h.crashes, time.Now())
 	h.last = lastWords

@@ -165,6 +165,7 @@ func (m *Manager) Close() {
 // State of a plugin with respect to the lock file.
 type State string
 
+// The states of a plugin.
 const (
 	StateBuiltin  State = "builtin"  // part of spotrelay
 	StateLocked   State = "locked"   // found, and its checksum is the lock file's

@@ -57,7 +57,11 @@ func startSession(source source, log *slog.Logger, timeout time.Duration) (*sess
 	if err != nil {
 		return nil, s.stillborn(source, err)
 	}
-	s.provider = dispensed.(*bridge.Client)
+	provider, ok := dispensed.(*bridge.Client)
+	if !ok {
+		return nil, s.stillborn(source, fmt.Errorf("it dispensed a %T", dispensed))
+	}
+	s.provider = provider
 	return s, nil
 }
 

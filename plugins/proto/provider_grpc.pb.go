@@ -49,8 +49,8 @@ const (
 // seconds after that is killed and started again, so it must keep no state that
 // a restart would lose. A call whose context is cancelled stops.
 //
-// A failure is a status of any code but OK with an Error among its details. A
-// failure without that detail counts as a crash of the plugin.
+// A failure is a status of any code but OK with an Error among its details. One
+// without that detail reads as code "unavailable".
 type ProviderClient interface {
 	// Describe says what the provider is and can.
 	// Precondition: none. It is called before anything is configured: no network,
@@ -213,8 +213,8 @@ func (c *providerClient) Preempt(ctx context.Context, in *PreemptRequest, opts .
 // seconds after that is killed and started again, so it must keep no state that
 // a restart would lose. A call whose context is cancelled stops.
 //
-// A failure is a status of any code but OK with an Error among its details. A
-// failure without that detail counts as a crash of the plugin.
+// A failure is a status of any code but OK with an Error among its details. One
+// without that detail reads as code "unavailable".
 type ProviderServer interface {
 	// Describe says what the provider is and can.
 	// Precondition: none. It is called before anything is configured: no network,

@@ -1,7 +1,6 @@
 package providertest
 
 import (
-	"context"
 	"maps"
 	"slices"
 
@@ -96,7 +95,7 @@ func (s *suite) wantListed(t T, tags map[string]string, ids []string) {
 func (s *suite) wantRunning(t T, ids []string) {
 	t.Helper()
 	running := s.eventually(t.Context(), func() bool {
-		evidence := s.evidence(t, t.Context(), ids)
+		evidence := s.evidence(t, ids)
 		return !slices.ContainsFunc(evidence, func(e providers.Evidence) bool { return e.State != providers.StateRunning })
 	})
 	if !running {
@@ -128,7 +127,7 @@ func (s *suite) wantEnded(t T, ids []string) {
 // running: evidence of the living says so, in the order asked for.
 func (s *suite) running(t T, first, second string) {
 	ids := []string{second, unknownID, first}
-	evidence := s.evidence(t, t.Context(), ids)
+	evidence := s.evidence(t, ids)
 	for _, i := range []int{0, 2} {
 		if evidence[i].Cause != providers.EndRunning {
 			t.Errorf("%s lives, and the evidence is %+v; want cause %q", ids[i], evidence[i], providers.EndRunning)
@@ -137,15 +136,15 @@ func (s *suite) running(t T, first, second string) {
 	if evidence[1].Cause != providers.EndUnknown || evidence[1].State != "" {
 		t.Errorf("of an instance that never was, the evidence is %+v; want cause %q and no state", evidence[1], providers.EndUnknown)
 	}
-	if none := s.evidence(t, t.Context(), nil); len(none) != 0 {
+	if none := s.evidence(t, nil); len(none) != 0 {
 		t.Errorf("evidence of no instances is %+v", none)
 	}
 }
 
 // evidence asks, and wants an answer for each id in its place.
-func (s *suite) evidence(t T, ctx context.Context, ids []string) []providers.Evidence {
+func (s *suite) evidence(t T, ids []string) []providers.Evidence {
 	t.Helper()
-	evidence, err := s.provider.Evidence(ctx, s.Fleet, ids)
+	evidence, err := s.provider.Evidence(t.Context(), s.Fleet, ids)
 	must(t, "Evidence", err)
 	if len(evidence) != len(ids) {
 		t.Errorf("evidence for %d ids has %d entries", len(ids), len(evidence))
@@ -163,7 +162,11 @@ func (s *suite) console(t T, id string) {
 	if !s.description.Has(providers.CapabilityConsole) {
 		t.Skipf("no capability %q", providers.CapabilityConsole)
 	}
-	console := s.provider.(providers.Console)
+	console, ok := s.provider.(providers.Console)
+	if !ok {
+		t.Errorf("it is no providers.Console")
+		t.FailNow()
+	}
 	output, err := console.Console(t.Context(), s.Fleet, id)
 	must(t, "Console", err)
 	if len(output) > 64<<10 {
@@ -177,7 +180,7 @@ func (s *suite) console(t T, id string) {
 func (s *suite) terminateOne(t T, first, second string) {
 	must(t, "Terminate", s.provider.Terminate(t.Context(), s.Fleet, []string{first}))
 	s.wantEnded(t, []string{first})
-	evidence := s.evidence(t, t.Context(), []string{first, second})
+	evidence := s.evidence(t, []string{first, second})
 	// A provider that forgets what ended may have nothing to say.
 	if cause := evidence[0].Cause; cause != providers.EndByUs && cause != providers.EndUnknown {
 		t.Errorf("we ended %s, and the cause is %q", first, cause)
@@ -196,7 +199,7 @@ func (s *suite) foreign(t node) {
 	id := s.Foreign(t)
 	err := s.provider.Terminate(t.Context(), s.Fleet, []string{id})
 	wantCode(t, "Terminate of somebody else's instance", err, providers.CodeNotOurs)
-	if evidence := s.evidence(t, t.Context(), []string{id}); evidence[0].Cause != providers.EndRunning && evidence[0].Cause != providers.EndUnknown {
+	if evidence := s.evidence(t, []string{id}); evidence[0].Cause != providers.EndRunning && evidence[0].Cause != providers.EndUnknown {
 		t.Errorf("somebody else's instance: %+v", evidence[0])
 	}
 }
@@ -206,7 +209,11 @@ func (s *suite) preempt(t node) {
 	if !s.description.Has(providers.CapabilityPreempt) {
 		t.Skipf("no capability %q", providers.CapabilityPreempt)
 	}
-	preempter := s.provider.(providers.Preempter)
+	preempter, ok := s.provider.(providers.Preempter)
+	if !ok {
+		t.Errorf("it is no providers.Preempter")
+		t.FailNow()
+	}
 	err := preempter.Preempt(t.Context(), s.Fleet, unknownID, s.Notice)
 	wantCode(t, "Preempt of an unknown instance", err, providers.CodeNotFound)
 
@@ -217,7 +224,7 @@ func (s *suite) preempt(t node) {
 	must(t, "Preempt", preempter.Preempt(t.Context(), s.Fleet, noticed, s.Notice))
 	must(t, "Preempt with no notice", preempter.Preempt(t.Context(), s.Fleet, atOnce, 0))
 	reclaimed := s.eventually(t.Context(), func() bool {
-		evidence := s.evidence(t, t.Context(), []string{noticed, atOnce})
+		evidence := s.evidence(t, []string{noticed, atOnce})
 		for _, e := range evidence {
 			switch e.Cause {
 			case providers.EndRunning, providers.EndNoticed, providers.EndReclaimed:

@@ -45,6 +45,7 @@ func (n runnerNode[X]) run(name string, f func(node)) bool {
 // Outcome of a case.
 type Outcome string
 
+// The outcomes of a case.
 const (
 	Passed  Outcome = "passed"
 	Failed  Outcome = "failed"
