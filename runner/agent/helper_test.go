@@ -163,6 +163,9 @@ func helperAgent(args []string) {
 	b, err := bucket.Open(context.Background(), args[0])
 	must(err)
 	must(os.Unsetenv(helperVariable))
+	if os.Getpid() == 1 {
+		must(mountProc())
+	}
 	o := testOptions(b, args[1])
 	o.Reap = true
 	o.UploadLimit = int64(whole(args[2]))

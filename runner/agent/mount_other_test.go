@@ -2,8 +2,15 @@
 
 package agent
 
-import "errors"
+import (
+	"errors"
+	"syscall"
+)
 
 func mountSmall(string) error { return errors.ErrUnsupported }
 
 func unmount(string) {}
+
+func pidNamespace() *syscall.SysProcAttr { return nil }
+
+func mountProc() error { return errors.ErrUnsupported }

@@ -11,6 +11,10 @@ import (
 // strays are the live processes of a process group, or with the variable marker
 // in their first environment; a marker that ends in a slash is a prefix.
 func strays(group int, marker string) []int {
+	// The pids of a /proc that is another namespace's mean other processes.
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		return nil
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
