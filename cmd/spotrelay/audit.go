@@ -24,7 +24,7 @@ holds them against the journals. It changes nothing. The exit code is 1 when an
 instance is leaked: spotrelay gc ends it.`,
 		Example: `  spotrelay audit
   spotrelay audit --json`,
-		Args: cobra.NoArgs,
+		Args: exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.sweeping(cmd.Context(), func(ctx context.Context, opts sweep.Options) error {
 				return a.audit(ctx, opts)

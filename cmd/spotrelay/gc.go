@@ -30,7 +30,7 @@ again, and removes.`,
 		Example: `  spotrelay gc
   spotrelay gc --dry-run
   spotrelay gc --chunks --grace 30m`,
-		Args: cobra.NoArgs,
+		Args: exact(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.grace <= 0 {
 				return wrongCall("a save must be able to end meanwhile", "--grace is more than 0")

@@ -102,4 +102,15 @@ func (p *place) spotrelay(want int, args ...string) string {
 	return stdout.String()
 }
 
+func (p *place) read(path string) string {
+	p.t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(data)
+}
+
+func asExit(err error, exit **exec.ExitError) bool { return errors.As(err, exit) }
+
 func tail(text string) string { return text[max(0, len(text)-8000):] }

@@ -19,13 +19,9 @@ lock file.`,
 		Example: `  spotrelay plugin list
   spotrelay plugin lock azure
   spotrelay plugin test ./spotrelay-provider-azure`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return wrongCall("see spotrelay plugin --help", "there is no command %q", "plugin "+args[0])
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:                       noCommand,
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.pluginListCommand(), a.pluginLockCommand(), a.pluginTestCommand(), a.pluginServeCommand())
 	return cmd
@@ -44,7 +40,7 @@ func (a *app) pluginListCommand() *cobra.Command {
 		Use:     "list",
 		Short:   "List the plugins that are built in, found or locked",
 		Example: `  spotrelay plugin list --json`,
-		Args:    cobra.NoArgs,
+		Args:    exact(),
 		RunE: func(*cobra.Command, []string) error {
 			manager, err := a.pluginManager(jobFile)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -59,11 +60,12 @@ interrupted.`,
   spotrelay status
   spotrelay attempts last
   spotrelay logs last train -f`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		DisableAutoGenTag: true,
-		Args:              cobra.NoArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		DisableAutoGenTag:          true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       noCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return wrongCall("see "+cmd.CommandPath()+" --help", "%w", err)
@@ -90,6 +92,19 @@ interrupted.`,
 	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
+}
+
+// noCommand is for a command that has others below it: an argument is a command
+// that there is not.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := "see " + cmd.CommandPath() + " --help"
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return wrongCall(hint, "there is no command %q", strings.TrimPrefix(cmd.CommandPath()+" "+args[0], "spotrelay "))
 }
 
 // exact is cobra.ExactArgs with a message that says what is missing.

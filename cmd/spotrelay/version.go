@@ -14,7 +14,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: `  spotrelay version --json`,
-		Args:    cobra.NoArgs,
+		Args:    exact(),
 		RunE: func(*cobra.Command, []string) error {
 			if a.json {
 				return a.printJSON(versionJSON{jsonVersion, version, job.SpecVersion, runtime.Version(), runtime.GOOS + "-" + runtime.GOARCH})

@@ -110,10 +110,7 @@ func (t *Teller) accepted(id job.AttemptID) Line {
 func (t *Teller) ended(e *plan.AttemptEnded) Line {
 	name := fmt.Sprintf("%s attempt %d", t.Name(e.Task, e.Index), e.Attempt)
 	record := t.record(e.AttemptID)
-	after := ""
-	if record != nil && record.Accepted > 0 && record.Ended > record.Accepted {
-		after = " after " + Span(record.Ended-record.Accepted)
-	}
+	after := lasted(e, record)
 	if e.Class == job.Succeeded {
 		return Line{Text: name + " succeeded" + after, Weight: Good}
 	}
@@ -130,6 +127,18 @@ func (t *Teller) ended(e *plan.AttemptEnded) Line {
 		weight = Bad
 	}
 	return Line{Text: text, Weight: weight}
+}
+
+// lasted says how long an attempt did: by its agent, who knows best, or by
+// the run's time.
+func lasted(e *plan.AttemptEnded, record *plan.AttemptRecord) string {
+	switch {
+	case e.Evidence.End != nil && e.Evidence.End.Elapsed > 0:
+		return " after " + Span(e.Evidence.End.Elapsed.D())
+	case record != nil && record.Accepted > 0 && record.Ended > record.Accepted:
+		return " after " + Span(record.Ended-record.Accepted)
+	}
+	return ""
 }
 
 // LeftText says what is left of a task's budgets.

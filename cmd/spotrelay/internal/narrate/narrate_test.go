@@ -125,7 +125,7 @@ func TestMoney(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for span, want := range map[time.Duration]string{
-		-time.Second: "0s", 1234 * time.Millisecond: "1.2s", 12345 * time.Millisecond: "12s",
+		-time.Second: "0s", 34 * time.Millisecond: "30ms", 1234 * time.Millisecond: "1.2s", 12345 * time.Millisecond: "12s",
 		90 * time.Minute: "1h30m", 26 * time.Hour: "26h0m",
 	} {
 		if got := narrate.Span(span); got != want {
