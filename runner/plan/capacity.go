@@ -89,7 +89,7 @@ func (t *tick) rentSide(g *group, side, want int) {
 		return
 	}
 	if m.choice == nil {
-		t.nothing(g, side, want, m)
+		t.nothing(g, side, m)
 		return
 	}
 	count := want
@@ -150,7 +150,7 @@ func (t *tick) reasonFor(g *group, side int, m market) string {
 
 // nothing is when no fleet has an offer that may be tried now: the wait for
 // capacity runs, and at its end the group moves to on-demand, or its work ends.
-func (t *tick) nothing(g *group, side, want int, m market) {
+func (t *tick) nothing(g *group, side int, m market) {
 	capacity := capacityOf(side)
 	if m.until > 0 {
 		t.wakeAt(m.until)

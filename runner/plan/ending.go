@@ -78,11 +78,17 @@ func (t *tick) stranger(l Listing, found providers.Instance) {
 }
 
 // vanished asks for the evidence of an instance that a listing says is gone.
-// Its attempts end when that has come.
+// Its attempts end when that has come. A second listing asks nothing again.
 func (t *tick) vanished(inst *Instance, state providers.InstanceState) {
 	w := t.work.watches[inst.ID]
 	w.state = state
 	if w.vanished {
+		return
+	}
+	if inst.Ending != "" && len(inst.Attempts) == 0 {
+		// We ended it, and nothing ran there: nobody needs to be asked why.
+		t.gone(inst, EndAnswer{Instance: inst.ID, Evidence: providers.Evidence{
+			ID: inst.ID, Cause: providers.EndByUs, State: providers.StateTerminated}})
 		return
 	}
 	w.vanished, w.fencing = true, ""
