@@ -25,6 +25,9 @@ func newCheckpointCommand() *cobra.Command {
 task's choosing. The answer is printed as one line of JSON; the exit code is 0
 when what was asked for was done.`,
 		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
 			return wrongCall{fmt.Errorf("there is no command checkpoint %q; there are save, restore and status", args)}
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

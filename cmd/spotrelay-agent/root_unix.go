@@ -49,6 +49,9 @@ func newRoot() *cobra.Command {
 		Use:   "spotrelay-agent",
 		Short: "Runs tasks on an instance, and asks for checkpoints within one",
 		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
 			return wrongCall{fmt.Errorf("there is no command %q; there are run, checkpoint and version", args)}
 		},
 		Run:           func(cmd *cobra.Command, _ []string) { _ = cmd.Help() },
