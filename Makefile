@@ -47,6 +47,7 @@ bench: ## run the benchmarks that match BENCH
 
 .PHONY: lint
 lint: ## check formatting, vet, linters and who imports whom
+	.ci/text
 	$(TOOL) golangci-lint run --timeout 15m ./...
 
 .PHONY: generate

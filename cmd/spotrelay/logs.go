@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -140,7 +139,7 @@ func (r *logReader) wait(ctx context.Context) error {
 
 func (r *logReader) attempt(ctx context.Context, record plan.AttemptRecord) error {
 	id := job.AttemptID{Task: r.task, Index: r.index, Attempt: record.Attempt}
-	var out io.Writer = r.app.stdout
+	out := r.app.stdout
 	if r.app.json {
 		lines := &logLines{app: r.app, id: id}
 		defer lines.flush()

@@ -22,11 +22,3 @@ func (d plainDisplay) happened(h watch.Happening) error {
 func (plainDisplay) tick(context.Context, *watch.Watcher) error { return nil }
 func (plainDisplay) choices() <-chan choice                     { return nil }
 func (plainDisplay) close()                                     {}
-
-// quietDisplay shows nothing: a controller in the background.
-type quietDisplay struct{}
-
-func (quietDisplay) happened(watch.Happening) error             { return nil }
-func (quietDisplay) tick(context.Context, *watch.Watcher) error { return nil }
-func (quietDisplay) choices() <-chan choice                     { return nil }
-func (quietDisplay) close()                                     {}
