@@ -29,9 +29,12 @@ func readProcess(pid int) (process, bool) {
 	}
 	parent, _ := strconv.Atoi(fields[1])
 	group, _ := strconv.Atoi(fields[2])
+	// The first thread of a killed process may be a zombie while others still
+	// hold the process's files and memory.
+	threads, _ := strconv.Atoi(fields[17])
 	return process{
 		pid: pid, parent: parent, group: group,
-		zombie: fields[0] == "Z" || fields[0] == "X", start: fields[19],
+		zombie: (fields[0] == "Z" || fields[0] == "X") && threads <= 1, start: fields[19],
 	}, true
 }
 
