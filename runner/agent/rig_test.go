@@ -260,6 +260,7 @@ type faulty struct {
 	mu   sync.Mutex
 	down bool
 	lost int // calls that failed so
+	sent int // for chunks, among them
 }
 
 func (f *faulty) set(down bool) {
@@ -274,6 +275,12 @@ func (f *faulty) failures() int {
 	return f.lost
 }
 
+func (f *faulty) saves() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sent
+}
+
 func (f *faulty) fail(op, key string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -281,6 +288,9 @@ func (f *faulty) fail(op, key string) error {
 		return nil
 	}
 	f.lost++
+	if strings.HasPrefix(key, "data/") {
+		f.sent++
+	}
 	return &bucket.Error{Code: bucket.CodeUnavailable, Op: op, Key: key, Err: errors.New("cut off by the test")}
 }
 

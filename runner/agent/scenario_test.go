@@ -120,8 +120,8 @@ func TestNoticeIgnored(t *testing.T) {
 	a := helper("ignore", withCheckpoint)
 	r.assign(a)
 	r.running(a.AttemptID)
-	deadline := time.Now().Add(2 * time.Second)
-	say(noticeIn(2 * time.Second))
+	deadline := time.Now().Add(4 * time.Second)
+	say(noticeIn(4 * time.Second))
 	r.status("draining", func(s job.Status) bool { return s.Phase != job.PhaseReady && s.Notice != nil })
 	end := r.end(a.AttemptID)
 	if end.Signal != "SIGKILL" || !end.SignalSent || end.Saves != 1 {
@@ -130,8 +130,8 @@ func TestNoticeIgnored(t *testing.T) {
 	if !end.Ended.Before(deadline) {
 		t.Errorf("it was saved %s after the deadline", end.Ended.Sub(deadline))
 	}
-	if left := deadline.Sub(end.Ended); left > 1500*time.Millisecond {
-		t.Errorf("%s of its two seconds were taken from the task", left)
+	if left := deadline.Sub(end.Ended); left > 2*time.Second {
+		t.Errorf("%s of its four seconds were taken from the task", left)
 	}
 	r.leaves()
 }
@@ -300,8 +300,8 @@ func TestOutage(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(r.work(a.AttemptID), "go"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	failed := f.failures()
-	r.await("tries to commit", func() bool { return f.failures() > failed+10 })
+	// More often than one save of the engine tries by itself.
+	r.await("tries to commit", func() bool { return f.saves() > 8 })
 	f.set(false)
 	end := r.end(a.AttemptID)
 	if !end.Committed || len(end.Warnings) > 0 || end.AgentError != "" {
@@ -413,6 +413,10 @@ func TestEarlierLife(t *testing.T) {
 	}
 	if end := r.end(ended.AttemptID); !end.Committed {
 		t.Errorf("a result of an earlier life: %+v", end)
+	}
+	status := r.status("the document", func(s job.Status) bool { return s.Sequence == r.desired.Sequence })
+	if len(status.Running) != 0 || len(status.Ended) != 2 {
+		t.Errorf("an attempt of an earlier life runs again: %+v", status)
 	}
 }
 
