@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
 )
@@ -53,11 +54,18 @@ func (m Model) View() string {
 func (m Model) header() string {
 	s := m.snapshot
 	text := bold.Render(s.Job) + faint.Render(" · ") + s.Run + faint.Render(" · ") + stateStyle(string(s.State)) +
-		faint.Render(" · ") + narrate.Span(s.Lived) + faint.Render(" · ") + narrate.Money(s.Cost)
+		faint.Render(" · ") + narrate.Span(m.elapsed()) + faint.Render(" · ") + narrate.Money(s.Cost)
 	if s.Reason != "" {
 		text += faint.Render(" · ") + s.Reason
 	}
 	return text
+}
+
+func (m Model) elapsed() time.Duration {
+	if m.snapshot.Over {
+		return m.snapshot.Lived
+	}
+	return max(m.snapshot.Lived, m.now.Sub(m.snapshot.Created).Truncate(time.Second))
 }
 
 func stateStyle(state string) string {
@@ -77,7 +85,7 @@ const nameWidth = 16
 func (m Model) task(t Task) string {
 	name := t.Name
 	if lipgloss.Width(name) > nameWidth {
-		name = name[:nameWidth-1] + "…"
+		name = ansi.Truncate(name, nameWidth, "…")
 	}
 	return fmt.Sprintf("  %-*s %s %*s  %s", nameWidth, name, m.bar(t), 9, fmt.Sprintf("%d/%d", t.Succeeded, t.Total), faint.Render(counts(t)))
 }

@@ -18,9 +18,13 @@ type Snapshot struct {
 	Job    string
 	State  plan.RunState
 	Reason string
-	Lived  time.Duration
-	Cost   float64
-	Tasks  []Task
+	// Lived is the run's own time, which stands still between its events; while
+	// it is not over, the time since Created is shown.
+	Lived   time.Duration
+	Created time.Time
+	Over    bool
+	Cost    float64
+	Tasks   []Task
 	// Attempts that run now, those in danger first; More is how many others.
 	Attempts []Attempt
 	More     int
@@ -55,6 +59,7 @@ type Attempt struct {
 func Take(state *plan.State, lived time.Duration, statuses map[string]job.Status, most int) Snapshot {
 	s := Snapshot{
 		Run: state.Spec.Run, Job: state.Spec.Job, State: state.Run(), Reason: state.Reason, Lived: lived, Cost: state.Cost,
+		Created: state.Spec.Created, Over: state.Closed,
 	}
 	if state.Held != "" {
 		s.Reason = state.Held
