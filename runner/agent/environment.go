@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spotrelay/spotrelay/runner/agent/bootstrap"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -31,9 +32,9 @@ const (
 
 // passedOn are the agent's own variables that a task gets: what a program
 // needs to run at all and to reach the network, and nothing that is the
-// agent's (its configuration, an identity).
+// agent's (its configuration).
 var passedOn = []string{
-	"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR",
+	"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_CACHE_HOME",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 }
@@ -108,6 +109,7 @@ func (t *attempt) setupEnvironment() environment {
 	}
 	env[varNotice] = t.noticeFile
 	env[varRun] = t.agent.config.Run
+	env[bootstrap.VarInstance] = t.agent.instance
 	env[varTask] = t.id.Task
 	env[varIndex] = strconv.Itoa(t.id.Index)
 	env[varCount] = strconv.Itoa(t.job.Count)

@@ -195,7 +195,7 @@ func (t *attempt) await(p *process) (signalled bool) {
 			return s != nil
 		case <-t.poked:
 		case <-kill.C:
-			if s.killTime(t).Sub(time.Now()) <= 0 {
+			if time.Until(s.killTime(t)) <= 0 {
 				t.killTask(p)
 				continue // and wait for its end
 			}
@@ -218,7 +218,6 @@ func (t *attempt) await(p *process) (signalled bool) {
 type stopping struct {
 	signalled time.Time
 	killAfter time.Duration
-	noticed   int // how many stops the notice file and the log know of
 
 	looked   time.Time // when the bytes to save were last counted
 	saveTime time.Duration

@@ -441,7 +441,7 @@ func TestEnvironmentAndFiles(t *testing.T) {
 	log := r.log(a.AttemptID)
 	dir := filepath.Dir(filepath.Join(r.home, "attempts", "train-2-3", "work"))
 	for _, line := range []string{
-		"SPOTRELAY_RUN_ID=" + testRun, "SPOTRELAY_TASK=train", "SPOTRELAY_INDEX=2", "SPOTRELAY_COUNT=5", "SPOTRELAY_KEY=eu", "SPOTRELAY_ATTEMPT=3",
+		"SPOTRELAY_RUN_ID=" + testRun, "SPOTRELAY_INSTANCE=i-test", "SPOTRELAY_TASK=train", "SPOTRELAY_INDEX=2", "SPOTRELAY_COUNT=5", "SPOTRELAY_KEY=eu", "SPOTRELAY_ATTEMPT=3",
 		"SPOTRELAY_RESUMED=1", "SPOTRELAY_CHECKPOINT_DIR=" + dir + "/work/ckpt", "SPOTRELAY_OUTPUT_DIR=" + dir + "/work/out",
 		"SPOTRELAY_INPUT_DIR_WORD_COUNT=" + dir + "/inputs/word-count", "SPOTRELAY_NOTICE_FILE=" + dir + "/notice.json",
 		"OF_JOB=dir=" + dir + "/inputs/word-count literal=@{x}", "PWD=" + dir + "/work", "cwd=" + dir + "/work", "HOME=" + os.Getenv("HOME"),

@@ -33,7 +33,7 @@ func Read(body []byte, match providers.NoticeMatch, now time.Time) (*job.Notice,
 	case match.TimeText:
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil || now.Sub(at) > stale {
-			return nil, nil
+			return nil, nil //nolint:nilerr // text that is no time is no notice
 		}
 		return finish(&job.Notice{Deadline: at}, "", match, text, now), nil
 	}
