@@ -244,20 +244,25 @@ func (t *attempt) signalTask(p *process, stops []stop) *stopping {
 	return &stopping{signalled: now, killAfter: after}
 }
 
-// killTime is when the task's time is up: KillAfter after the signal, and
-// where there is a deadline, early enough before it to save what is there.
+// killTime is when the task's time is up. Before a deadline it has all the time
+// that the last save leaves, since work done in it is work not lost; without
+// one, and when it was told to stop for another reason as well, KillAfter from
+// the signal on.
 func (s *stopping) killTime(t *attempt) time.Time {
-	at := s.signalled.Add(s.killAfter)
-	_, deadline := t.told()
+	patience := s.signalled.Add(s.killAfter)
+	stops, deadline := t.told()
 	if deadline.IsZero() {
-		return at
+		return patience
 	}
 	window := deadline.Sub(s.signalled)
 	margin := min(max(window/10, 100*time.Millisecond), 2*time.Second)
-	if planned := deadline.Add(-margin - s.planSave(t)); planned.Before(at) {
-		return planned
+	planned := deadline.Add(-margin - s.planSave(t))
+	for _, other := range stops {
+		if other.deadline.IsZero() && patience.Before(planned) {
+			return patience
+		}
 	}
-	return at
+	return planned
 }
 
 // planSave is how long the last save will take, by the bytes that differ from

@@ -118,6 +118,7 @@ func TestNoticeIgnored(t *testing.T) {
 	say, option := metadata(t, job.NoticeInterruption)
 	r := newRig(t, option)
 	a := helper("ignore", withCheckpoint)
+	a.Execution.KillAfter = job.Duration(100 * time.Millisecond) // is not for notices
 	r.assign(a)
 	r.running(a.AttemptID)
 	deadline := time.Now().Add(4 * time.Second)

@@ -73,7 +73,8 @@ type Execution struct {
 	// Timeout of an attempt, 0 for none.
 	Timeout Duration `json:"timeout,omitempty"`
 	// Signal is sent to the task on a notice, on a timeout and on cancel, and
-	// KillAfter later SIGKILL: "SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP".
+	// KillAfter later SIGKILL (on a notice: when the planned time is up, that
+	// of the deadline less the last save): "SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP".
 	Signal     string      `json:"signal"`
 	KillAfter  Duration    `json:"kill_after"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`

@@ -23,7 +23,7 @@ func (s *Spec) Fleet(name string) (*Fleet, bool) {
 }
 
 // ExecutionOf is the execution of one index: the task's, with what is the
-// index's own. The result shares nothing that a caller may change.
+// index's own. What is not shares the task's slices and maps: do not change it.
 func (t *Task) ExecutionOf(index int) Execution {
 	execution := t.Execution
 	if index >= len(t.Elements) {

@@ -25,7 +25,7 @@ task "train" {
 		{name: "depends_on", kind: kindTasks, def: "[]", description: "Tasks that must succeed before. A reference such as `task.features.output` makes its edge by itself.", example: `[task.features]`},
 		{name: "timeout", kind: kindDuration, defText: "none", description: "Of one attempt.", example: `"30m"`},
 		{name: "signal", kind: kindString, def: `"SIGTERM"`, oneOf: []string{"SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"}, description: "Sent to the task on an interruption notice, on its timeout and on cancel.", example: `"SIGUSR1"`},
-		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed.", example: `"10s"`},
+		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed, on its timeout and on cancel. On an interruption notice it has all the time that the last save leaves.", example: `"10s"`},
 		{name: "slots", kind: kindWhole, def: "1", description: "How many attempts of the task share an instance at once.", example: "4"},
 		{name: "dedicated", kind: kindBool, def: "false", description: "Each attempt has an instance of its own, used once.", example: "true"},
 		{name: "image", kind: kindString, defText: "the job's", description: "The image of the instances, by the provider's name for it.", example: `"ami-0abc"`},
