@@ -1,9 +1,6 @@
 package checkpointing
 
-import (
-	"io/fs"
-	"time"
-)
+import "io/fs"
 
 // public is the entry for listings.
 func (e *entry) public() Entry {
@@ -16,5 +13,3 @@ func (e *entry) public() Entry {
 	}
 	return Entry{Path: string(e.Path), Mode: mode, Size: e.Size, Link: string(e.Link)}
 }
-
-func (e *entry) modTime() time.Time { return time.Unix(0, e.Modified) }

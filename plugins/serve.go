@@ -66,10 +66,10 @@ func exitWithParent(stdin io.Reader, socketDir string) {
 func removeSockets(dir string) {
 	sockets, _ := filepath.Glob(filepath.Join(dir, "plugin*"))
 	for _, socket := range sockets {
-		info, err := os.Lstat(socket) //nolint:gosec // the parent's own folder
+		info, err := os.Lstat(socket)
 		if err == nil && info.Mode().Type() == os.ModeSocket {
-			_ = os.Remove(socket) //nolint:gosec // the parent's own folder
+			_ = os.Remove(socket)
 		}
 	}
-	_ = os.Remove(dir) //nolint:gosec // the parent's own folder, and only when empty
+	_ = os.Remove(dir) // only when empty
 }

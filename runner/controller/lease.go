@@ -65,7 +65,7 @@ func (l *leaser) acquire(ctx context.Context) (*tenancy, error) {
 	watch := leaseWatch{}
 	for {
 		found, object, err := store.ReadLease(ctx, l.b, l.run)
-		free := false
+		var free bool
 		switch {
 		case errors.Is(err, bucket.ErrNotFound):
 			found, object, free = store.Lease{}, bucket.Object{}, true

@@ -166,7 +166,7 @@ var lengthFunction = function.New(&function.Spec{
 const maxFunctionFile = 1 << 20
 
 // errOutside says that a path leaves the job file's folder.
-var errOutside = errors.New("a path in a job file stays in the folder of the job file: it is relative and has no ..")
+var errOutside = errors.New("a path in a job file stays in the folder of the job file: it is relative and never goes up by two dots")
 
 // inFolder opens the folder so that no path and no link leads out of it.
 func inFolder(folder, name string, use func(root *os.Root, name string) error) error {

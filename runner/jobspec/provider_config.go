@@ -235,7 +235,7 @@ func (r *configReader) convert(schema providers.Attribute, value cty.Value, secr
 	}
 	switch {
 	case fault == nil:
-	case fault == errWrongType || secret:
+	case errors.Is(fault, errWrongType) || secret:
 		r.l.report(report{at: where, summary: fmt.Sprintf("Wrong type for %q", schema.Name),
 			detail: fmt.Sprintf("%q is a %s; this is %s.", schema.Name, schema.Type, describe(value, secret))})
 		return nil, false

@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -265,7 +266,7 @@ func (st setting) duration() (time.Duration, bool) {
 	}
 	duration, err := durationOf(value)
 	switch {
-	case err == errWrongType:
+	case errors.Is(err, errWrongType):
 		st.wrongType(value, secret, st.where)
 		return 0, false
 	case err != nil && secret:
@@ -286,7 +287,7 @@ func (st setting) size() (int64, bool) {
 	}
 	size, err := sizeOf(value)
 	switch {
-	case err == errWrongType:
+	case errors.Is(err, errWrongType):
 		st.wrongType(value, secret, st.where)
 		return 0, false
 	case err != nil && secret:

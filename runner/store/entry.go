@@ -7,9 +7,8 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/runner/plan"
@@ -128,11 +127,10 @@ func ReadJournal(ctx context.Context, b bucket.Bucket, run string, after int64) 
 func readBatch(ctx context.Context, b bucket.Bucket, keys []string, first int64) ([]Entry, error) {
 	entries := make([]Entry, len(keys))
 	errs := make([]error, len(keys))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, key := range keys {
-		group.Go(func() error {
+		group.Go(func() {
 			entries[i], errs[i] = readEntry(ctx, b, key, first+int64(i))
-			return nil
 		})
 	}
 	group.Wait()

@@ -54,7 +54,7 @@ func (s *spill) take(n int) []byte {
 	s.last = [2]int64{s.from, s.from + int64(len(data))}
 	s.from = s.last[1]
 	if s.from == s.to {
-		s.file.Truncate(0) // room for others; what is left of it is harmless
+		_ = s.file.Truncate(0) // room for others; what is left of it is harmless
 		s.from, s.to = 0, 0
 	}
 	return data

@@ -54,7 +54,7 @@ func sendWorkdir(ctx context.Context, opts Options, run string) (*job.Manifest, 
 func bucketBelow(address, root string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "file" {
-		return "", nil
+		return "", nil //nolint:nilerr // what is no folder lies nowhere below
 	}
 	folder := u.Path
 	if runtime.GOOS == "windows" {
@@ -62,7 +62,7 @@ func bucketBelow(address, root string) (string, error) {
 	}
 	relative, err := filepath.Rel(resolve(root), resolve(filepath.FromSlash(folder)))
 	if err != nil || relative == ".." || strings.HasPrefix(relative, ".."+string(filepath.Separator)) {
-		return "", nil
+		return "", nil //nolint:nilerr // no path leads from one to the other
 	}
 	if relative == "." {
 		return "", &Error{
