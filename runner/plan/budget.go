@@ -117,9 +117,12 @@ func plural(n int, what string) string {
 
 // pauseAfter is how long the next attempt waits: nothing when the machine was
 // lost, since the next instance is the pause, or when the task saved and asked
-// to be run again.
-func pauseAfter(spec *job.Spec, task *job.Task, index int, v Verdict, after counters) Time {
+// to be run again. One that asks for that at once, though, may do so for ever
+// at no charge: it waits as after a first failure.
+func pauseAfter(spec *job.Spec, task *job.Task, index int, v Verdict, after counters, end *job.AttemptEnd) Time {
 	switch {
+	case v.Cause == job.CauseSaved && end != nil && end.Elapsed.D() < atOnce:
+		return backoff(task.Retries.Backoff, 1, spec.Seed, task.Name, index)
 	case v.Charge == job.ChargeFailures:
 		return backoff(task.Retries.Backoff, after.failures, spec.Seed, task.Name, index)
 	case v.Charge == job.ChargeInfrastructure && !hostLost(v):

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/runner/job"
@@ -50,7 +51,7 @@ func (t *tick) wanted(g *group) (spot, last int) {
 		return work - (a.booting+intents[side])*g.slots - a.slots
 	}
 	spotWork, lastWork := lack(onSpot), lack(onDemand)
-	if t.Moved[g.key] && lastWork < 0 && spotWork > 0 {
+	if lastWork < 0 && spotWork > 0 {
 		spotWork = max(spotWork+lastWork, 0) // on-demand instances that come serve both
 	}
 	up := func(work int) int { return (max(work, 0) + g.slots - 1) / g.slots }
@@ -80,6 +81,7 @@ func (t *tick) rentSide(g *group, side, want int) {
 	}
 	room := t.room()
 	if room == 0 {
+		t.lacking += want
 		g.waiting = fmt.Sprintf("max_instances = %d are rented", t.Spec.MaxInstances)
 		return
 	}
@@ -89,7 +91,7 @@ func (t *tick) rentSide(g *group, side, want int) {
 		return
 	}
 	if m.choice == nil {
-		t.nothing(g, side, m)
+		t.nothing(g, side, want, m)
 		return
 	}
 	count := want
@@ -150,7 +152,7 @@ func (t *tick) reasonFor(g *group, side int, m market) string {
 
 // nothing is when no fleet has an offer that may be tried now: the wait for
 // capacity runs, and at its end the group moves to on-demand, or its work ends.
-func (t *tick) nothing(g *group, side int, m market) {
+func (t *tick) nothing(g *group, side, want int, m market) {
 	capacity := capacityOf(side)
 	if m.until > 0 {
 		t.wakeAt(m.until)
@@ -164,8 +166,8 @@ func (t *tick) nothing(g *group, side int, m market) {
 		return
 	}
 	g.waiting = "no " + string(capacity) + " capacity: " + t.lastRefusal(g, capacity)
-	if g.sides[side].live > 0 {
-		return // its work goes on, if slower
+	if t.ownQuota(g, capacity, want) || g.sides[side].live > 0 {
+		return // work goes on, if slower
 	}
 	key := shortKey(g.key, capacity)
 	since, short := t.Short[key]
@@ -178,11 +180,38 @@ func (t *tick) nothing(g *group, side int, m market) {
 		t.wakeAt(since + g.wait)
 		return
 	}
-	why := fmt.Sprintf("no %s capacity for %s", capacity, t.now-since)
+	why := fmt.Sprintf("no %s capacity for %s", capacity, (t.now - since).Round(time.Second))
 	if m.never {
 		why = "no " + string(capacity) + " offer can be used any more"
 	}
 	t.giveUp(g, side, why+": "+t.lastRefusal(g, capacity))
+}
+
+// ownQuota reports whether a quota is why a group gets nothing in a fleet where
+// instances of ours live: they may be what fills it, so what they end makes
+// room, and the wait for capacity does not run.
+func (t *tick) ownQuota(g *group, capacity providers.CapacityType, want int) bool {
+	own := false
+	for i := range t.Cool {
+		c := &t.Cool[i]
+		if c.Code != providers.CodeQuota || c.Capacity != capacity || c.Until <= t.now || !slices.Contains(g.fleets, c.Fleet) {
+			continue
+		}
+		if t.livesIn(c.Fleet) {
+			t.lackingIn[c.Fleet] += want
+			own = true
+		}
+	}
+	return own
+}
+
+func (t *tick) livesIn(fleet string) bool {
+	for _, inst := range t.Instances {
+		if inst.Fleet == fleet {
+			return true
+		}
+	}
+	return false
 }
 
 // noOffer is when no fleet offers what a group needs on that side at all.
@@ -235,10 +264,13 @@ func (t *tick) maybeBack(g *group, wanted int) {
 	t.emit(Event{CapacityMoved: &CapacityMoved{Group: g.key, Back: true}})
 }
 
-// offersSpot reports whether a group's fleets have spot at all.
+// offersSpot reports whether a group's fleets have spot that is not left alone
+// for the rest of the run.
 func (t *tick) offersSpot(g *group) bool {
-	for _, q := range g.offers {
-		if slices.ContainsFunc(q.offers, func(o providers.Offer) bool { return o.Capacity == providers.Spot }) {
+	for fleet, q := range g.offers {
+		if slices.ContainsFunc(q.offers, func(o providers.Offer) bool {
+			return o.Capacity == providers.Spot && t.cooling(poolKey{fleet, o.Pool()}) >= 0
+		}) {
 			return true
 		}
 	}
@@ -250,7 +282,7 @@ func (t *tick) lastRefusal(g *group, capacity providers.CapacityType) string {
 	for i := len(t.Cool) - 1; i >= 0; i-- {
 		c := &t.Cool[i]
 		if c.Capacity == capacity && slices.Contains(g.fleets, c.Fleet) {
-			return c.Fleet + " " + strings.TrimSpace(c.Pool.Zone+" "+c.Pool.InstanceType) + ": " + c.Message
+			return strings.Join(strings.Fields(c.Fleet+" "+c.Pool.Zone+" "+c.Pool.InstanceType), " ") + ": " + c.Message
 		}
 	}
 	for _, fleet := range g.fleets {

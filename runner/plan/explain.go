@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/runner/job"
@@ -45,6 +46,9 @@ func Explain(e Evidence) string {
 	if e.End == nil && e.Provider == nil && !e.Silent {
 		add("the instance is gone and nobody says why")
 	}
+	if len(parts) == 0 {
+		return "its agent ended it and does not say why"
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -70,7 +74,7 @@ func endParts(end *job.AttemptEnd) []string {
 		}
 	}
 	say(end.OSStopping, "the OS was stopping")
-	say(end.TimedOut, "timeout after "+end.Elapsed.String())
+	say(end.TimedOut, "timeout after "+job.Duration(end.Elapsed.D().Round(100*time.Millisecond)).String())
 	say(end.SignalSent, "signal sent")
 	say(end.Orphaned, "nobody controlled the run")
 	say(end.RestoreError != "", "restore failed: "+end.RestoreError)

@@ -124,6 +124,17 @@ func (s *State) warm(fleet string, pool providers.Pool) {
 	}
 }
 
+// thaw forgets the quotas that a fleet was left alone for: an instance of ours
+// is gone there, and so may count no more.
+func (s *State) thaw(fleet string) {
+	s.Cool = slices.DeleteFunc(s.Cool, func(c PoolCooled) bool {
+		return c.Fleet == fleet && c.Code == providers.CodeQuota && c.Until >= 0
+	})
+	if len(s.Cool) == 0 {
+		s.Cool = nil
+	}
+}
+
 func (s *State) applyInstance(e Event) bool {
 	switch {
 	case e.InstanceFound != nil:
@@ -151,6 +162,7 @@ func (s *State) applyInstance(e Event) bool {
 	case e.InstanceGone != nil:
 		if inst := s.Instances[e.InstanceGone.Instance]; inst != nil {
 			s.Cost += e.InstanceGone.Cost
+			s.thaw(inst.Fleet)
 			if inst.Ready == 0 && inst.Ending == "" && bootFault(e.InstanceGone.Evidence.Cause) {
 				s.bootFailed(inst)
 			}

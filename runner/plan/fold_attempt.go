@@ -10,6 +10,11 @@ import (
 // instance before nothing more is placed there.
 const quarantineAfter = 2
 
+// acquittedAfter is how many instances in a row are held to be bad. When
+// attempts fail at once on all of them it is the task, and a new instance for
+// every two failures helps nobody.
+const acquittedAfter = 3
+
 func (s *State) applyAttempt(e Event) bool {
 	switch {
 	case e.AttemptAssigned != nil:
@@ -127,6 +132,31 @@ func (s *State) leaveInstance(instance string, a *AttemptEnded) {
 			inst.Failed = 0
 		}
 	})
+	inst := s.Instances[instance]
+	switch {
+	case inst == nil:
+	case !a.AtOnce && s.Blamed[inst.Group] > 0:
+		delete(s.Blamed, inst.Group)
+		s.refileAll(inst.Group)
+	case a.AtOnce && inst.Failed == quarantineAfter && s.Blamed[inst.Group] < acquittedAfter:
+		put(&s.Blamed, inst.Group, s.Blamed[inst.Group]+1)
+		s.refileAll(inst.Group)
+	}
+}
+
+// quarantined reports whether an instance gets nothing more since attempts
+// failed on it at once.
+func (s *State) quarantined(inst *Instance) bool {
+	return inst.Failed >= quarantineAfter && s.Blamed[inst.Group] < acquittedAfter
+}
+
+// refileAll counts a group's instances anew.
+func (s *State) refileAll(key string) {
+	if g := s.work.byKey[key]; g != nil {
+		for id := range g.members {
+			s.refile(s.Instances[id])
+		}
+	}
 }
 
 func (s *State) indexEnded(e *IndexEnded) {

@@ -20,6 +20,38 @@ func (t *tick) release() {
 	for _, g := range t.work.groups {
 		t.releaseIdle(g)
 	}
+	if t.lacking > 0 || len(t.lackingIn) > 0 {
+		for _, g := range t.work.groups {
+			t.makeRoom(g)
+		}
+	}
+}
+
+// makeRoom ends a group's instances that have nothing to do while other work
+// cannot be given any, since as many as may be are rented.
+func (t *tick) makeRoom(g *group) {
+	for _, id := range sortedKeys(g.members) {
+		inst := t.Instances[id]
+		if inst.Ending != "" || len(inst.Attempts) > 0 || !t.usable(inst) || t.awaited(g, sideOf(inst.Offer.Capacity)) {
+			continue
+		}
+		switch {
+		case t.lacking > 0:
+			t.lacking--
+		case t.lackingIn[inst.Fleet] > 0:
+			t.lackingIn[inst.Fleet]--
+		default:
+			continue
+		}
+		t.end(inst, EndingIdle, nil)
+	}
+}
+
+// awaited reports whether work is ready, or about to be, for a group's
+// instances of one side.
+func (t *tick) awaited(g *group, side int) bool {
+	spot, last := &g.sides[onSpot], &g.sides[onDemand]
+	return spot.ready+spot.coming > 0 || side == onDemand && last.ready+last.coming > 0
 }
 
 // done says why an empty instance takes no attempt any more, "" if it does.
@@ -36,7 +68,7 @@ func (t *tick) done(inst *Instance) EndingReason {
 			return ""
 		}
 		return EndingLeaving
-	case inst.Failed >= quarantineAfter:
+	case t.quarantined(inst):
 		return EndingQuarantine
 	case g == nil:
 		return EndingLate

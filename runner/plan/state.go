@@ -58,6 +58,9 @@ type State struct {
 	Short map[string]Time `json:"short,omitempty"`
 	// Boots counts the boots that failed in a row, by pool.
 	Boots map[string]int `json:"boots,omitempty"`
+	// Blamed counts the instances on which attempts failed at once, by group,
+	// since an attempt of the group ended otherwise.
+	Blamed map[string]int `json:"blamed,omitempty"`
 	// Tokens counts the intents, for the next one's token.
 	Tokens int `json:"tokens,omitempty"`
 	// Fault is why the run fails at once, "" if it does not.

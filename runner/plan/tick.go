@@ -17,12 +17,15 @@ type tick struct {
 	actions []Action
 	wake    Time
 	lists   map[string]bool // fleets that a listing was asked of
+	lacking int             // instances that max_instances leaves no room for
+	// lackingIn is how many instances a fleet's quota leaves no room for.
+	lackingIn map[string]int
 }
 
 func (s *State) plan(facts Facts, now Time) Decision {
 	now = max(now, s.work.now)
 	s.work.now = now
-	t := &tick{State: s, now: now, lists: map[string]bool{}}
+	t := &tick{State: s, now: now, lists: map[string]bool{}, lackingIn: map[string]int{}}
 	if facts.Tenure {
 		t.tenure()
 	}

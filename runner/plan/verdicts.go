@@ -33,7 +33,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	cause, reason := t.noFurther(v, after, task.Retries)
 	if reason == "" {
 		ended.Retry = true
-		if pause := pauseAfter(t.Spec, task, int(r.index), v, after); pause > 0 {
+		if pause := pauseAfter(t.Spec, task, int(r.index), v, after, e.End); pause > 0 {
 			ended.NotBefore = t.now + pause
 		}
 	}

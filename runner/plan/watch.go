@@ -79,7 +79,7 @@ func (s *State) deadline(inst *Instance) (Time, bool) {
 func (s *State) usable(inst *Instance) bool {
 	w := s.work.watches[inst.ID]
 	return inst.Ending == "" && inst.Notice == nil && !inst.Rebalance && !w.leaving && !w.vanished &&
-		inst.Failed < quarantineAfter
+		!s.quarantined(inst)
 }
 
 // refile counts an instance anew in its group. Every event and observation

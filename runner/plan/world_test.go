@@ -37,6 +37,7 @@ type world struct {
 	facts   []func(*Facts)                  // on their way
 	offers  []providers.Offer
 	dry     map[providers.CapacityType]bool // that have no capacity now
+	quota   int                             // instances that may live at once; 0: any
 	script  func(job.AttemptID) *job.AttemptEnd
 	fault   func(format string, values ...any)
 	tenure  bool
@@ -187,6 +188,9 @@ func (w *world) launch(l *ActionLaunch) {
 		w.tell(func(f *Facts) { f.Launches = append(f.Launches, answer) })
 	default:
 		answer.Result.Instances = rented
+		if len(rented) < l.Count && w.quota > 0 {
+			answer.Result.Failures = []providers.Failure{{Pool: l.Offers[0].Pool(), Code: providers.CodeQuota, Message: "no more than that"}}
+		}
 		w.tell(func(f *Facts) { f.Launches = append(f.Launches, answer) })
 	}
 }
@@ -196,6 +200,9 @@ func (w *world) rent(l *ActionLaunch) []providers.Instance {
 	count := l.Count
 	if w.dice.one(6, "fewer") {
 		count = 1 + w.dice.below(count, "how many")
+	}
+	if w.quota > 0 {
+		count = min(count, max(w.quota-w.living(), 0))
 	}
 	for range count {
 		inst := providers.Instance{
@@ -210,6 +217,15 @@ func (w *world) rent(l *ActionLaunch) []providers.Instance {
 		rented = append(rented, inst)
 	}
 	return rented
+}
+
+func (w *world) living() (n int) {
+	for _, m := range w.vms {
+		if m.State != providers.StateTerminated {
+			n++
+		}
+	}
+	return n
 }
 
 // kill ends a VM and every process on it.
