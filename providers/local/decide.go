@@ -130,8 +130,13 @@ func (p *Provider) choose(folder fleetFolder, c config, request providers.Launch
 			past.Counts[pool.Capacity]++
 			l.Records = append(l.Records, c.record(folder, offer, request, *past))
 		}
-		if left > 0 {
-			l.fail(pool, providers.CodeCapacity, fmt.Sprintf("%d instances live in this fleet (max_instances = %d), %d of them here (limit %d)", alive, c.most(), byPool[pool], offer.Limit))
+		switch {
+		case left == 0:
+		case alive >= c.most(): // another pool does not help
+			l.fail(pool, providers.CodeQuota, fmt.Sprintf("%d instances live in this fleet, as many as may (max_instances = %d)", alive, c.most()))
+			return nil
+		default:
+			l.fail(pool, providers.CodeCapacity, fmt.Sprintf("%d instances live here, as many as may (limit = %d)", byPool[pool], offer.Limit))
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 				t.Error("fewer than asked for, and no word why")
 			}
 			for _, failure := range result.Failures {
-				if failure.Code != providers.CodeCapacity {
+				if failure.Code != providers.CodeQuota {
 					t.Errorf("failure %+v", failure)
 				}
 			}
