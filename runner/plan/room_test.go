@@ -39,7 +39,7 @@ func TestIdleInstanceMakesRoom(t *testing.T) {
 // What a quota left no room for is rented as soon as an instance of ours that
 // filled it is gone, and does not fail for want of capacity meanwhile.
 func TestQuotaThatWeFillOurselves(t *testing.T) {
-	spec := one(job.Retries{Attempts: 2, OnDemandAttempts: 1, CapacityWait: job.Duration(5 * time.Minute)})
+	spec := one(job.Retries{Attempts: 5, OnDemandAttempts: 1, CapacityWait: job.Duration(5 * time.Minute)})
 	spec.Tasks[0].Count, spec.Tasks[0].Array = 4, true
 	w := play(t, spec)
 	w.quota = 2
