@@ -8,8 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +18,8 @@ import (
 	"github.com/spotrelay/spotrelay/plugins"
 	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/providers/providertest"
+	"github.com/spotrelay/spotrelay/runner/agent/bootstrap"
+	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
 
@@ -73,7 +75,7 @@ func (a *app) testPlugin(ctx context.Context, target string, flags pluginTestFla
 		return err
 	}
 	defer forget()
-	start, err := testBootstrap(ctx, b)
+	start, err := testBootstrap(ctx, b, provider)
 	if err != nil {
 		return err
 	}
@@ -108,9 +110,10 @@ func (a *app) printResult(result providertest.Result) {
 	}
 }
 
-// pluginUnderTest is an executable by its path, or a plugin by its name.
+// pluginUnderTest is an executable by its path, or a plugin by its name: what has
+// no slash and is no file here.
 func pluginUnderTest(ctx context.Context, manager *plugins.Manager, target string) (providers.Provider, error) {
-	if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
+	if filepath.Base(target) == target && !isProgram(target) {
 		return manager.Provider(ctx, target)
 	}
 	return manager.Executable(target)
@@ -153,13 +156,31 @@ func (a *app) testBucket(ctx context.Context) (bucket.Bucket, func(), error) {
 	}, nil
 }
 
-// testBootstrap puts the agent programs into the bucket.
-func testBootstrap(ctx context.Context, b bucket.Bucket) (providers.Bootstrap, error) {
+// testBootstrap puts the agent programs into the bucket and configures them to
+// wait for a run that nobody controls, for an hour.
+func testBootstrap(ctx context.Context, b bucket.Bucket, provider providers.Provider) (providers.Bootstrap, error) {
 	programs, err := agentPrograms()
 	if err != nil {
 		return providers.Bootstrap{}, err
 	}
 	start := providers.Bootstrap{Bucket: b.Describe().URL, Agents: map[string]providers.AgentProgram{}}
+	description, err := provider.Describe(ctx)
+	if err != nil {
+		return start, err
+	}
+	hour := job.Duration(time.Hour)
+	config, err := bootstrap.Config{
+		Version: job.SpecVersion, Bucket: start.Bucket, Run: "conformance", Fleet: "conformance", Slots: 1,
+		Notice: description.Notice, Leave: description.Leave,
+		Timing: job.Timing{
+			Heartbeat: job.Duration(10 * time.Second), Silence: hour, BootTimeout: hour, IdleTimeout: hour, OrphanGrace: hour,
+			Poll: job.Duration(time.Second), Lease: hour,
+		},
+	}.Encode()
+	if err != nil {
+		return start, err
+	}
+	start.Environment = map[string]string{bootstrap.VarConfig: config}
 	for platform, path := range programs {
 		data, err := os.ReadFile(path)
 		if err != nil {
