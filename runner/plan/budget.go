@@ -41,6 +41,18 @@ func replacedFree(x *IndexState, rec *AttemptRecord, v Verdict) bool {
 		hostLost(v) && x.FreeHosts < freeHosts
 }
 
+// damagedAgain reports whether an attempt could not restore its checkpoint, as
+// the one before it could not restore a newer one: checkpoints share chunks, so
+// this is the same damage, and charged once. It has an end, since each of them
+// is tried once.
+func damagedAgain(x *IndexState, v Verdict) bool {
+	if v.Cause != job.CauseRestore || len(x.Attempts) < 2 {
+		return false
+	}
+	before := x.Attempts[len(x.Attempts)-2].Verdict
+	return before != nil && before.Cause == job.CauseRestore
+}
+
 // counters are the budgets that an index has used up.
 type counters struct{ charged, preempted, failures, hosts int }
 

@@ -146,3 +146,32 @@ func TestSavedAtOnceWaits(t *testing.T) {
 		t.Errorf("after an hour's work it waits until %s, charged %d", x.NotBefore, x.Charged)
 	}
 }
+
+// A chunk that all checkpoints share is damaged: each of them is tried, on the
+// same instance, one charge pays for all, and then the task begins anew.
+func TestDamageInAllCheckpointsIsChargedOnce(t *testing.T) {
+	w := play(t, one(job.Retries{Attempts: 3}))
+	first := w.untilRuns(t, 1)
+	const saves = 6
+	for range saves {
+		w.saves(first, 1)
+	}
+	w.kill(first, providers.EndReclaimed)
+	var m *vm
+	for attempt := 2; attempt < 2+saves; attempt++ {
+		at := w.untilRuns(t, attempt)
+		if m != nil && m != at {
+			t.Fatalf("attempt %d is on another instance", attempt)
+		}
+		m = at
+		if rec := w.state.Index("train", 0).current(); rec.Restore == nil {
+			t.Fatalf("attempt %d begins anew", attempt)
+		}
+		w.ends(m, attempt, job.AttemptEnd{RestoreError: "a chunk is corrupt", Elapsed: job.Duration(time.Second)})
+	}
+	w.untilRuns(t, 2+saves)
+	x := w.state.Index("train", 0)
+	if x.current().Restore != nil || x.Charged != 2 || x.Hosts != 1 {
+		t.Errorf("restores %v, charged %d, of these infrastructure %d", x.current().Restore, x.Charged, x.Hosts)
+	}
+}

@@ -19,8 +19,11 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 		Cost:      shareOf(inst, t.now-rec.Assigned),
 		AtOnce:    failedAtOnce(v, e.End),
 	}
-	if replacedFree(x, rec, v) {
+	switch {
+	case replacedFree(x, rec, v):
 		v.Charge, ended.FreeHost = job.ChargeNothing, true
+	case damagedAgain(x, v):
+		v.Charge = job.ChargeNothing
 	}
 	after := x.counters().plus(v.Charge)
 	ended.Verdict, ended.Evidence, ended.Left = v, e, after.left(task.Retries)
@@ -121,7 +124,7 @@ func failedAtOnce(v Verdict, end *job.AttemptEnd) bool {
 	if end == nil || end.Elapsed.D() > atOnce || v.Charge == job.ChargeNothing {
 		return false
 	}
-	return v.Class == job.Failed || v.Class == job.Infrastructure
+	return v.Class == job.Failed || v.Class == job.Infrastructure && v.Cause != job.CauseRestore
 }
 
 // shareOf is an attempt's part of its instance's price over a time, in
