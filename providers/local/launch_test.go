@@ -5,6 +5,7 @@ package local
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -262,9 +263,7 @@ func TestWrongRequests(t *testing.T) {
 }
 
 func asError(err error, into **providers.Error) bool {
-	e, ok := err.(*providers.Error)
-	*into = e
-	return ok
+	return errors.As(err, into)
 }
 
 func (r *rig) requestUnchecked() providers.LaunchRequest {

@@ -245,7 +245,7 @@ func probeNamespaces() error {
 	for _, user := range userNamespaces() {
 		path, lookErr := exec.LookPath("true")
 		if lookErr != nil {
-			return nil // a launch will tell
+			return nil //nolint:nilerr // a launch will tell
 		}
 		cmd := exec.Command(path)
 		cmd.SysProcAttr = stageAttributes(bootPlan{Namespaces: true, OwnNetwork: true}, user)
