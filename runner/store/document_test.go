@@ -58,6 +58,32 @@ func TestWriteDesiredUnknownOutcome(t *testing.T) {
 	}
 }
 
+// A desired document that was damaged is replaced; one of a later version is
+// left alone.
+func TestDamagedDesiredIsWrittenAnew(t *testing.T) {
+	b := folder(t)
+	known, err := WriteDesired(t.Context(), b, desiredOf("i-1", 1, 1), DesiredAt{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil := func(content string) {
+		if _, err := b.Put(t.Context(), DesiredKey(testRun, "i-1"), strings.NewReader(content), bucket.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil(`{"version":1,"run":`)
+	if known, err = WriteDesired(t.Context(), b, desiredOf("i-1", 1, 2), known); err != nil {
+		t.Fatalf("over a damaged document: %v", err)
+	}
+	if there, _, err := ReadDesired(t.Context(), b, testRun, "i-1"); err != nil || there.Sequence != 2 {
+		t.Fatalf("there is %+v (%v)", there, err)
+	}
+	spoil(`{"version":99}`)
+	if _, err = WriteDesired(t.Context(), b, desiredOf("i-1", 1, 3), known); !errors.Is(err, ErrVersion) {
+		t.Fatalf("over a later version: %v", err)
+	}
+}
+
 func TestSwapLease(t *testing.T) {
 	b := folder(t)
 	first := Lease{Epoch: 1, Counter: 1, Duration: job.Duration(1e9), Holder: Holder{ID: "a", PID: 1}}

@@ -110,7 +110,12 @@ func supersedes(ctx context.Context, b bucket.Bucket, key string, ours []byte, d
 		return object, true, nil
 	}
 	found, err := decode[job.Desired](key, data)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrCorrupt):
+		// What cannot be read orders nothing, and would stay for ever: its
+		// only writer writes it anew. An agent keeps to the highest it has read.
+		return object, false, nil
+	case err != nil:
 		return object, false, err
 	}
 	if !DesiredLess(found, desired) {
