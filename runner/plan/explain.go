@@ -58,7 +58,7 @@ func noticeText(n *job.Notice) string {
 		text = string(n.Kind) + " notice"
 	}
 	if n.Lead > 0 {
-		text += " " + n.Lead.String() + " ahead"
+		text += " " + n.Lead.D().Round(100*time.Millisecond).String() + " ahead"
 	}
 	if n.Action != "" {
 		text += " (" + n.Action + ")"
