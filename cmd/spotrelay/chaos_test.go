@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -177,11 +179,7 @@ func (p *place) killAfter(chance *rand.Rand, args ...string) (run string, ended 
 	if err := json.Unmarshal(lines.Bytes(), &started); err != nil || started.Event != "run-started" {
 		p.t.Fatalf("%v: the first line is %s", args, lines.Text())
 	}
-	killed := make(chan struct{})
-	timer := time.AfterFunc(time.Duration(chance.Int64N(int64(700*time.Millisecond))), func() {
-		defer close(killed)
-		_ = cmd.Process.Kill() // it may have ended
-	})
+	fate := p.doom(cmd, chance, started.Run)
 	last := started.Event
 	for lines.Scan() {
 		var event eventJSON
@@ -189,9 +187,7 @@ func (p *place) killAfter(chance *rand.Rand, args ...string) (run string, ended 
 			last = event.Event
 		}
 	}
-	if !timer.Stop() {
-		<-killed
-	}
+	fate.settle()
 	err = cmd.Wait()
 	if last == "run-ended" {
 		return started.Run, true
@@ -201,6 +197,59 @@ func (p *place) killAfter(chance *rand.Rand, args ...string) (run string, ended 
 		p.t.Fatalf("%v ended by itself: %v", args, err)
 	}
 	return started.Run, false
+}
+
+// doom is a kill that is on its way.
+type doom struct {
+	over, done chan struct{}
+}
+
+// doom kills a controller, half of the time after a random while, and otherwise
+// in the moments after one of its next journal entries, when what it decided is
+// written down and not yet done.
+func (p *place) doom(cmd *exec.Cmd, chance *rand.Rand, run string) doom {
+	d := doom{make(chan struct{}), make(chan struct{})}
+	journal := filepath.Join(p.bucket(), filepath.FromSlash(store.JournalPrefix(run)))
+	entries, pause := 0, time.Duration(chance.Int64N(int64(700*time.Millisecond)))
+	if chance.IntN(2) == 0 {
+		entries, pause = 1+chance.IntN(6), time.Duration(chance.Int64N(int64(5*time.Millisecond)))
+	}
+	go func() {
+		defer close(d.done)
+		if !d.sees(journal, entries) {
+			return
+		}
+		select {
+		case <-time.After(pause):
+			_ = cmd.Process.Kill() // it may have ended
+		case <-d.over:
+		}
+	}()
+	return d
+}
+
+// sees waits until a journal has so many more entries.
+func (d doom) sees(journal string, more int) bool {
+	count := func() int {
+		names, _ := os.ReadDir(journal) // there is one once the run began
+		return len(names)
+	}
+	look := time.NewTicker(500 * time.Microsecond)
+	defer look.Stop()
+	for goal := count() + more; count() < goal; {
+		select {
+		case <-look.C:
+		case <-d.over:
+			return false
+		}
+	}
+	return true
+}
+
+// settle waits for the kill, or lets it go when the controller has ended.
+func (d doom) settle() {
+	close(d.over)
+	<-d.done
 }
 
 // checkChaos holds a closed run's journal and its instances to the promises.
