@@ -101,13 +101,29 @@ func (r *logReader) print(ctx context.Context) error {
 		if r.flags.attempt > 0 && last == 0 && (!r.flags.follow || index.Next >= r.flags.attempt) {
 			return wrongCall("spotrelay attempts "+r.run+" "+r.task+" lists them", "there is no attempt %d", r.flags.attempt)
 		}
-		if !r.flags.follow || last == r.flags.attempt || over(index.Phase) {
+		if !r.flags.follow || last > 0 && last == r.flags.attempt {
 			return nil
 		}
-		if err := r.wait(ctx); err != nil {
-			return err
+		// Following an attempt has read on in the journal: what it found there
+		// would not come again.
+		switch now := r.current(); {
+		case newest(now) > newest(index):
+		case over(now.Phase):
+			return nil
+		default:
+			if err := r.wait(ctx); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// newest is the number of an index's newest attempt, 0 when it has none.
+func newest(index plan.IndexState) int {
+	if len(index.Attempts) == 0 {
+		return 0
+	}
+	return index.Attempts[len(index.Attempts)-1].Attempt
 }
 
 // current is the index as the journal has it now.
