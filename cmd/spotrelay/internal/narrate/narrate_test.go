@@ -116,7 +116,7 @@ func TestTellOurOwnEnding(t *testing.T) {
 }
 
 func TestMoney(t *testing.T) {
-	for dollars, want := range map[float64]string{0: "$0", 0.000012: "$0.00001", 0.03: "$0.03", 0.1: "$0.1", 1.234: "$1.23", 40: "$40.00"} {
+	for dollars, want := range map[float64]string{0: "$0", 0.000012: "$0.00001", 0.03: "$0.03", 0.1: "$0.10", 0.033: "$0.033", 0.9999: "$0.9999", 0.0000001: "<$0.00001", 1.234: "$1.23", 40: "$40.00"} {
 		if got := narrate.Money(dollars); got != want {
 			t.Errorf("Money(%v) = %q, want %q", dollars, got, want)
 		}

@@ -29,15 +29,19 @@ func Pool(p providers.Pool) string {
 	return strings.Join([]string{p.Zone, p.InstanceType, string(p.Capacity)}, " ")
 }
 
-// Money is an amount in dollars, with as many digits as it needs.
+// Money is an amount in dollars, with as many digits as it needs and never
+// fewer than cents.
 func Money(dollars float64) string {
 	switch {
 	case dollars == 0:
 		return "$0"
+	case dollars > 0 && dollars < 0.000005:
+		return "<$0.00001"
 	case dollars < 0.01:
 		return fmt.Sprintf("$%.5f", dollars)
 	case dollars < 1:
-		return "$" + strings.TrimRight(fmt.Sprintf("%.4f", dollars), "0")
+		cents := fmt.Sprintf("%.4f", dollars)
+		return "$" + cents[:4] + strings.TrimRight(cents[4:], "0")
 	default:
 		return fmt.Sprintf("$%.2f", dollars)
 	}
