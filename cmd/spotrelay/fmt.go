@@ -82,6 +82,9 @@ func (a *app) formatStdin(flags fmtFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := a.parseable("<stdin>", text); err != nil {
+		return err
+	}
 	formatted := jobspec.Format(text)
 	if !flags.check {
 		_, err = a.stdout.Write(formatted)
@@ -124,6 +127,9 @@ func (a *app) formatFile(path string, flags fmtFlags) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if err := a.parseable(path, text); err != nil {
+		return false, err
+	}
 	formatted := jobspec.Format(text)
 	if bytes.Equal(text, formatted) {
 		return false, nil
@@ -141,6 +147,19 @@ func (a *app) formatFile(path string, flags fmtFlags) (bool, error) {
 		return true, err
 	}
 	return true, os.WriteFile(path, formatted, info.Mode().Perm())
+}
+
+// parseable prints what is wrong with the syntax of a job file. One with faults
+// is left as it is: what is a block and what belongs to it cannot be told.
+func (a *app) parseable(name string, text []byte) error {
+	diagnostics := jobspec.Syntax(name, text)
+	if err := a.printDiagnostics(diagnostics); err != nil {
+		return err
+	}
+	if diagnostics.HasErrors() {
+		return &exitError{code: exitUsage}
+	}
+	return nil
 }
 
 // printDiff shows a change as diff -u does, which it asks to.
