@@ -26,7 +26,7 @@ func (a *app) attachCommand() *cobra.Command {
 from its fleets. While another controller lives it only watches, and takes over
 should that one die. The exit code is the run's.`,
 		Example: `  spotrelay attach last
-  spotrelay attach 01k9 --bucket s3://acme-batch/spotrelay`,
+  spotrelay attach 01k9 --bucket /srv/batch`,
 		Args:              exact("RUN"),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -47,8 +47,8 @@ func (a *app) openBucket(ctx context.Context) (bucket.Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u, err := url.Parse(address); err == nil && u.Scheme == "file" {
-		if _, err := os.Stat(filepath.FromSlash(u.Path)); errors.Is(err, fs.ErrNotExist) {
+	if path, ok := folderOf(address); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return nil, wrongCall("name the bucket of your runs by --bucket or SPOTRELAY_BUCKET, or go to the folder you ran spotrelay in",
 				"there is no bucket at %s", address)
 		}
@@ -58,9 +58,23 @@ func (a *app) openBucket(ctx context.Context) (bucket.Bucket, error) {
 
 // openAddress opens a bucket; an address that cannot be one is a wrong call.
 func openAddress(ctx context.Context, address string) (bucket.Bucket, error) {
+	if path, ok := folderOf(address); ok {
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return nil, wrongCall("name a folder by --bucket; it is made if it does not exist", "the bucket %s is no folder", address)
+		}
+	}
 	b, err := bucket.Open(ctx, address)
-	if errors.Is(err, bucket.ErrInvalid) {
+	if errors.Is(err, bucket.ErrInvalid) || errors.Is(err, bucket.ErrUnsupported) {
 		return nil, wrongCall("", "%w", err)
 	}
 	return b, err
+}
+
+// folderOf is the folder of a file:///absolute/path address.
+func folderOf(address string) (string, bool) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "file" || u.Host != "" && u.Host != "localhost" || u.Path == "" {
+		return "", false
+	}
+	return filepath.FromSlash(u.Path), true
 }
