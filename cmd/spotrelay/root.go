@@ -60,6 +60,7 @@ interrupted.`,
   spotrelay status
   spotrelay attempts last
   spotrelay logs last train -f`,
+		Version:                    versionText(),
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		DisableAutoGenTag:          true,
@@ -67,6 +68,7 @@ interrupted.`,
 		Args:                       noCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return wrongCall("see "+cmd.CommandPath()+" --help", "%w", err)
 	})

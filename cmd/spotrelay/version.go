@@ -19,11 +19,15 @@ func (a *app) versionCommand() *cobra.Command {
 			if a.json {
 				return a.printJSON(versionJSON{jsonVersion, version, job.SpecVersion, runtime.Version(), runtime.GOOS + "-" + runtime.GOARCH})
 			}
-			fmt.Fprintf(a.stdout, "spotrelay %s (%s, %s-%s, documents of version %d)\n",
-				version, runtime.Version(), runtime.GOOS, runtime.GOARCH, job.SpecVersion)
-			return nil
+			_, err := fmt.Fprintln(a.stdout, versionText())
+			return err
 		},
 	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("spotrelay %s (%s, %s-%s, documents of version %d)",
+		version, runtime.Version(), runtime.GOOS, runtime.GOARCH, job.SpecVersion)
 }
 
 type versionJSON struct {
