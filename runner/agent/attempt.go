@@ -149,14 +149,14 @@ func (f *fault) Unwrap() error { return f.err }
 func setupFault(err error) error {
 	return &fault{err: err, mark: func(end *job.AttemptEnd, err error) {
 		end.SetupFailed = true
-		end.Warnings = append(end.Warnings, err.Error())
+		end.Fault = err.Error()
 	}}
 }
 
 func startFault(err error) error {
 	return &fault{err: err, mark: func(end *job.AttemptEnd, err error) {
 		end.StartFailed = true
-		end.Warnings = append(end.Warnings, err.Error())
+		end.Fault = err.Error()
 	}}
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 // ignored are the fields that differ from run to run.
-var ignored = cmpopts.IgnoreFields(job.AttemptEnd{}, "AttemptID", "Started", "Ended", "Elapsed", "Usage", "LogBytes", "Warnings", "Output", "Saved")
+var ignored = cmpopts.IgnoreFields(job.AttemptEnd{}, "AttemptID", "Started", "Ended", "Elapsed", "Usage", "LogBytes", "Warnings", "Fault", "Output", "Saved")
 
 func TestEnds(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,10 @@ func TestEnds(t *testing.T) {
 			if diff := cmp.Diff(test.want, got, ignored); diff != "" {
 				t.Errorf("the end differs (-want +got):\n%s", diff)
 			}
-			if warnings := strings.Join(end.Warnings, "\n"); !strings.Contains(warnings, test.warning) || test.warning == "" && warnings != "" {
+			if (end.SetupFailed || end.StartFailed) != (end.Fault != "") {
+				t.Errorf("the fault is %q", end.Fault)
+			}
+			if warnings := strings.TrimSpace(strings.Join(end.Warnings, "\n") + "\n" + end.Fault); !strings.Contains(warnings, test.warning) || test.warning == "" && warnings != "" {
 				t.Errorf("warnings %q, want %q", warnings, test.warning)
 			}
 			if log := r.log(id); !strings.Contains(log, test.log) {

@@ -156,7 +156,7 @@ func (s *saver) save(ctx context.Context) (saved, error) {
 		ref := result.Ref
 		s.base, s.print = &ref, print
 		s.count++
-		s.ours = &job.CheckpointRef{Key: ref.Key, Attempt: id.Attempt, Sequence: id.Sequence, Digest: ref.Digest, Bytes: ref.Bytes}
+		s.ours = store.CheckpointRef(ref)
 	}
 	ours := s.ours
 	s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
-	"github.com/spotrelay/spotrelay/runner/job"
+	"github.com/spotrelay/spotrelay/runner/store"
 )
 
 // server answers at one socket.
@@ -165,9 +165,7 @@ func (t *attempt) answerRestore(ctx context.Context, conn net.Conn) {
 	case err != nil:
 		refuse(conn, "the checkpoint was not restored: "+err.Error(), hintOf(err))
 	default:
-		answer(conn, control.Answer{OK: true, Checkpoint: &job.CheckpointRef{
-			Key: ref.Key, Attempt: ref.ID.Attempt, Sequence: ref.ID.Sequence, Digest: ref.Digest, Bytes: ref.Bytes,
-		}})
+		answer(conn, control.Answer{OK: true, Checkpoint: store.CheckpointRef(ref)})
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
-	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/plan"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
@@ -26,9 +25,7 @@ func (a *applier) find(action *plan.ActionFind) error {
 	found := plan.FoundCheckpoint{Task: action.Task, Index: action.Index, Attempt: action.Attempt}
 	switch {
 	case err == nil:
-		found.Checkpoint = &job.CheckpointRef{
-			Key: ref.Key, Attempt: ref.ID.Attempt, Sequence: ref.ID.Sequence, Digest: ref.Digest, Bytes: ref.Bytes,
-		}
+		found.Checkpoint = store.CheckpointRef(ref)
 	case errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeMissing}),
 		errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeCorrupt}):
 		// None, or none that is whole.

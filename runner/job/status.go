@@ -118,6 +118,7 @@ type AttemptEnd struct {
 	AgentFull    bool     `json:"agent_full,omitempty"`    // ENOSPC on the agent's volume
 	SetupFailed  bool     `json:"setup_failed,omitempty"`  //
 	StartFailed  bool     `json:"start_failed,omitempty"`  // the command could not be started (not found, not executable)
+	Fault        string   `json:"fault,omitempty"`         // of the setup or the start, for people
 	RestoreError string   `json:"restore_error,omitempty"` // the named checkpoint could not be restored
 	OutputError  string   `json:"output_error,omitempty"`  // the declared output is missing or unreadable
 	AgentError   string   `json:"agent_error,omitempty"`   // anything of our own that failed and is not above

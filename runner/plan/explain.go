@@ -78,8 +78,8 @@ func endParts(end *job.AttemptEnd) []string {
 	say(end.SignalSent, "signal sent")
 	say(end.Orphaned, "nobody controlled the run")
 	say(end.RestoreError != "", "restore failed: "+end.RestoreError)
-	say(end.SetupFailed, "the setup command failed")
-	say(end.StartFailed, "the command could not be started")
+	say(end.SetupFailed, orFault("the setup command failed", end.Fault))
+	say(end.StartFailed, orFault("the command could not be started", end.Fault))
 	switch {
 	case end.Exited && end.Signal != "":
 		say(true, "ended by "+end.Signal)
@@ -100,6 +100,19 @@ func endParts(end *job.AttemptEnd) []string {
 	say(end.Exited && end.Signal == "" && end.ExitCode == 0 && !end.Committed && end.OutputError == "",
 		"not committed")
 	return parts
+}
+
+// orFault is the agent's own sentence, shortened, and text where it has none.
+func orFault(text, fault string) string {
+	const most = 200
+	fault, _, _ = strings.Cut(fault, "\n")
+	if fault == "" {
+		return text
+	}
+	if runes := []rune(fault); len(runes) > most {
+		fault = string(runes[:most]) + "..."
+	}
+	return fault
 }
 
 func providerText(p *providers.Evidence, ending EndingReason) string {

@@ -175,3 +175,30 @@ func TestDamageInAllCheckpointsIsChargedOnce(t *testing.T) {
 		t.Errorf("restores %v, charged %d, of these infrastructure %d", x.current().Restore, x.Charged, x.Hosts)
 	}
 }
+
+// A save of what was restored is no progress: exit 75 with it is paid for, and
+// a task that only asks to be run again comes to an end. Nor is an empty
+// directory progress from nothing.
+func TestSavedWithoutProgressIsCharged(t *testing.T) {
+	for name, content := range map[string]string{"the same content": "c", "nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := play(t, one(job.Retries{Attempts: 3}))
+			exit := job.AttemptEnd{Exited: true, ExitCode: job.ExitSaved, Elapsed: job.Duration(time.Minute)}
+			for n := 1; w.state.Outcome == "" && n < 10; n++ {
+				m := w.untilRuns(t, n)
+				ref := w.saves(m, n)
+				ref.Content = content
+				exit.Saved = ref
+				w.ends(m, n, exit)
+				w.until(t, "it is judged", func() bool { return w.state.Index("train", 0).Attempts[n-1].Verdict != nil })
+				if w.state.Index("train", 0).Phase == IndexFailed {
+					break
+				}
+			}
+			x := w.state.Index("train", 0)
+			if x.Phase != IndexFailed || x.Charged != 3 {
+				t.Errorf("%s, charged %d of 3 after %d attempts", x.Phase, x.Charged, len(x.Attempts))
+			}
+		})
+	}
+}

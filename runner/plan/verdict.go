@@ -27,7 +27,8 @@ type Evidence struct {
 	// SameExitBefore: the attempt before ended with the same exit code inside
 	// a notice's window and was charged as preempted.
 	SameExitBefore bool `json:"same_exit_before,omitempty"`
-	// Progress: its newest checkpoint is newer than what it went on from.
+	// Progress: its newest checkpoint holds something else than what it went
+	// on from.
 	Progress bool `json:"progress,omitempty"`
 	// Damaged checkpoints that were passed over when its restore was chosen.
 	Damaged []string `json:"damaged,omitempty"`

@@ -71,7 +71,20 @@ func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *Inde
 		return
 	}
 	e.SameExitBefore = x.LastExit != nil && end.Exited && end.Signal == "" && end.ExitCode == *x.LastExit
-	e.Progress = end.Saved != nil && (rec.Restore == nil || end.Saved.Digest != rec.Restore.Digest)
+	e.Progress = movedOn(rec.Restore, end.Saved)
+}
+
+// movedOn reports whether a checkpoint holds anything else than the one that
+// was gone on from. One that holds nothing is no progress from nothing.
+func movedOn(from, to *job.CheckpointRef) bool {
+	if to == nil {
+		return false
+	}
+	var before string
+	if from != nil {
+		before = from.Content
+	}
+	return to.Content != before
 }
 
 // withNotice is the report with the notice that a later status told of: the OS

@@ -178,7 +178,7 @@ func (w *world) save(m *vm, i int, id job.AttemptID) {
 	s := series(id)
 	c := &job.CheckpointRef{Attempt: id.Attempt, Sequence: int64(m.alive[id])}
 	c.Key = fmt.Sprintf("ckpt/%s/%d-%d", s, c.Attempt, c.Sequence)
-	c.Digest = c.Key
+	c.Digest, c.Content = c.Key, c.Key
 	w.saved[s] = append(w.saved[s], c)
 	m.status.Running[i].Checkpoint = c
 }
