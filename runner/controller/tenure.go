@@ -102,9 +102,13 @@ func (t *tenure) claim() error {
 		if err != nil {
 			return err
 		}
-		entry, err := t.journal.Append(ctx, store.Entry{Now: at.Now, Gap: gap})
+		first := store.Entry{Now: at.Now, Gap: gap}
+		if gap > 0 && len(state.Instances) > 0 {
+			first.Events = []plan.Event{{At: at.Now, Unattended: &plan.Unattended{Length: gap}}}
+		}
+		entry, err := t.journal.Append(ctx, first)
 		if err == nil {
-			at.Pass(entry)
+			at.Fold(state, entry)
 			break
 		}
 		if !errors.Is(err, store.ErrLost) {

@@ -195,7 +195,7 @@ func (t *tick) gone(inst *Instance, a EndAnswer) {
 	booted := inst.Ready > 0
 	t.emit(Event{InstanceGone: &InstanceGone{
 		Instance: inst.ID, Evidence: evidence,
-		Cost: inst.Offer.Price * (t.now - inst.Launched).Hours(),
+		Cost: inst.cost(t.now),
 	}})
 	if !booted {
 		t.stillborn(inst, group, pool, evidence)

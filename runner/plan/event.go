@@ -29,6 +29,7 @@ type Event struct {
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 
+	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`
 	RunHeld         *RunHeld         `json:"run_held,omitempty"`
@@ -221,6 +222,12 @@ type IndexEnded struct {
 	Class  job.Class `json:"class"`
 	Cause  job.Cause `json:"cause,omitempty"`
 	Reason string    `json:"reason"` // one sentence for people
+}
+
+// Unattended is time in which no controller lived, so that the run's own time
+// stood still, while its instances cost money.
+type Unattended struct {
+	Length Time `json:"length"` // by the store's own times
 }
 
 // CancelRequested begins the run's cancellation.

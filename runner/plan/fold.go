@@ -223,6 +223,8 @@ func bootFault(cause providers.EndCause) bool {
 
 func (s *State) applyRun(e Event) bool {
 	switch {
+	case e.Unattended != nil:
+		s.unattended(e.Unattended)
 	case e.CancelRequested != nil:
 		s.Cancel = true
 	case e.RunFailing != nil:

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -200,5 +201,29 @@ func TestSavedWithoutProgressIsCharged(t *testing.T) {
 				t.Errorf("%s, charged %d of 3 after %d attempts", x.Phase, x.Charged, len(x.Attempts))
 			}
 		})
+	}
+}
+
+// Instances cost money while nobody controls their run, as long as their
+// agents may go on alone; the run's own time stands still.
+func TestUnattendedTimeIsPaid(t *testing.T) {
+	w := play(t, one(job.Retries{Attempts: 2}))
+	w.state.Spec.Timing.OrphanGrace, w.state.Spec.Timing.Lease = job.Duration(time.Hour), job.Duration(time.Minute)
+	m := w.untilRuns(t, 1)
+	price := m.Offer.Price
+	before := w.state.Spent()
+	w.state.Apply(Event{At: w.now, Unattended: &Unattended{Length: 30 * time.Minute}})
+	if got := w.state.Spent() - before; math.Abs(got-price/2) > 1e-9 {
+		t.Errorf("half an hour at %g an hour cost %g", price, got)
+	}
+	w.state.Apply(Event{At: w.now, Unattended: &Unattended{Length: 48 * time.Hour}})
+	whole := price * (1.5 + 4.0/60)
+	if got := w.state.Spent() - before; math.Abs(got-whole) > 1e-9 {
+		t.Errorf("two days more cost %g, not %g: no agent goes on alone for so long", got, whole)
+	}
+	w.ends(m, 1, job.AttemptEnd{Exited: true, Committed: true})
+	w.until(t, "it is judged", func() bool { return w.state.Index("train", 0).Attempts[0].Verdict != nil })
+	if got := w.state.Index("train", 0).Attempts[0].Cost; got < whole {
+		t.Errorf("the attempt cost %g, less than %g", got, whole)
 	}
 }

@@ -119,6 +119,7 @@ type AttemptRecord struct {
 	Assigned   Time               `json:"assigned"`
 	Accepted   Time               `json:"accepted,omitempty"` // 0: not yet
 	Ended      Time               `json:"ended,omitempty"`    // 0: not yet
+	Unattended Time               `json:"unattended,omitempty"`
 	Restore    *job.CheckpointRef `json:"restore,omitempty"`
 	Verdict    *Verdict           `json:"verdict,omitempty"`
 	Evidence   *Evidence          `json:"evidence,omitempty"`
@@ -163,10 +164,12 @@ type Instance struct {
 	Isolation string          `json:"isolation,omitempty"`
 	Boot      string          `json:"boot,omitempty"`
 	Launched  Time            `json:"launched"`
-	Ready     Time            `json:"ready,omitempty"`
-	Notice    *job.Notice     `json:"notice,omitempty"`
-	Rebalance bool            `json:"rebalance,omitempty"` // place nothing more there
-	Ending    EndingReason    `json:"ending,omitempty"`
+	// Unattended is how long it has lived, at the most, while no controller did.
+	Unattended Time         `json:"unattended,omitempty"`
+	Ready      Time         `json:"ready,omitempty"`
+	Notice     *job.Notice  `json:"notice,omitempty"`
+	Rebalance  bool         `json:"rebalance,omitempty"` // place nothing more there
+	Ending     EndingReason `json:"ending,omitempty"`
 	// Evidence the provider gave before we ended it.
 	Evidence *providers.Evidence `json:"evidence,omitempty"`
 	// Attempts assigned to it that have not ended.

@@ -16,7 +16,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	e.Text = Explain(e)
 	ended := &AttemptEnded{
 		AttemptID: job.AttemptID{Task: task.Name, Index: int(r.index), Attempt: rec.Attempt},
-		Cost:      shareOf(inst, t.now-rec.Assigned),
+		Cost:      shareOf(inst, t.now-rec.Assigned+rec.Unattended),
 		AtOnce:    failedAtOnce(v, e.End),
 	}
 	switch {
@@ -138,12 +138,6 @@ func failedAtOnce(v Verdict, end *job.AttemptEnd) bool {
 		return false
 	}
 	return v.Class == job.Failed || v.Class == job.Infrastructure && v.Cause != job.CauseRestore
-}
-
-// shareOf is an attempt's part of its instance's price over a time, in
-// dollars.
-func shareOf(inst *Instance, d Time) float64 {
-	return inst.Offer.Price * d.Hours() / float64(max(inst.Slots, 1))
 }
 
 // endIndex ends an index for good, and with it what depends on its task.

@@ -193,7 +193,7 @@ func (s *State) Spent() float64 {
 	cost := s.Cost
 	for _, id := range sortedKeys(s.Instances) {
 		inst := s.Instances[id]
-		cost += inst.Offer.Price * max(s.work.now-inst.Launched, 0).Hours()
+		cost += inst.cost(s.work.now)
 	}
 	return cost
 }
