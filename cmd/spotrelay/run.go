@@ -82,14 +82,14 @@ func (a *app) submit(ctx context.Context, path string, flags fileFlags, manager 
 	if b, err = openAddress(ctx, address); err != nil {
 		return nil, "", err
 	}
-	if run, err = submitTo(ctx, b, file, agents, manager); err != nil {
+	if run, err = a.submitTo(ctx, b, file, agents, manager); err != nil {
 		return nil, "", errors.Join(err, b.Close())
 	}
 	return b, run, nil
 }
 
-func submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
-	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager}
+func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
+	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager, Skipped: a.printSkipped}
 	if file.Workdir != nil {
 		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep}
 	}
@@ -98,4 +98,15 @@ func submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents m
 		return "", fmt.Errorf("submitting job %s: %w", file.Spec.Job, err)
 	}
 	return run, nil
+}
+
+// printSkipped says what of the workdir the instances will not have.
+func (a *app) printSkipped(entries []string) {
+	const most = 10
+	for _, entry := range entries[:min(most, len(entries))] {
+		fmt.Fprintf(a.stderr, "not sent with the workdir: %s\n", entry)
+	}
+	if len(entries) > most {
+		fmt.Fprintf(a.stderr, "not sent with the workdir: %d more\n", len(entries)-most)
+	}
 }

@@ -25,6 +25,8 @@ import (
 //	eventually PROGRAM ARG...      run it again and again until it exits 0
 //	field FILE PATH WANT           FILE's last line is JSON with WANT at PATH (a.0.b); - is stdout
 //	jsonlines FILE                 every line of FILE is a JSON object
+//
+// and the condition root: who runs the tests may read and write everything.
 func TestScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts real processes")
@@ -47,6 +49,12 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "eventually": eventually, "field": field, "jsonlines": jsonlines,
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", condition)
 		},
 		ContinueOnError: true,
 	})

@@ -51,6 +51,9 @@ type Options struct {
 	Providers Providers
 	// Progress of the workdir's upload; may be nil.
 	Progress func(checkpointing.Progress)
+	// Skipped is told what of the workdir cannot be sent, "path: reason": links
+	// that lead out of it, sockets, FIFOs and devices; may be nil.
+	Skipped func(entries []string)
 	// Now and Entropy make the run's id; zero are the clock and the system's
 	// random source.
 	Now     time.Time

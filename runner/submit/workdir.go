@@ -2,6 +2,7 @@ package submit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -43,10 +44,22 @@ func sendWorkdir(ctx context.Context, opts Options, run string) (*job.Manifest, 
 			return opts.Workdir.Keep == nil || opts.Workdir.Keep(name, entry)
 		},
 	})
+	if errors.Is(err, fs.ErrPermission) && !isOfBucket(err) {
+		return nil, &Error{Op: "submit", What: "the workdir " + root, Err: err, Hint: "make it readable for this user, or exclude it in the workdir block"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sending the workdir %s: %w", root, err)
 	}
+	if opts.Skipped != nil && len(saved.Skipped) > 0 {
+		opts.Skipped(saved.Skipped)
+	}
 	return &job.Manifest{Key: saved.Ref.Key, Digest: saved.Ref.Digest, Bytes: saved.Ref.Bytes, Files: saved.Ref.Files}, nil
+}
+
+// isOfBucket tells an error of the bucket's from one of the workdir's.
+func isOfBucket(err error) bool {
+	var fault *bucket.Error
+	return errors.As(err, &fault)
 }
 
 // bucketBelow is the slash path of a folder bucket below root, "" when it is
