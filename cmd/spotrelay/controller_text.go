@@ -17,7 +17,7 @@ func leaseText(lease store.Lease) string {
 	if who == "" {
 		who = lease.Holder.Host
 	}
-	return fmt.Sprintf("%s, process %d, tenure %d", who, lease.Holder.PID, lease.Epoch)
+	return fmt.Sprintf("%s, process %d", who, lease.Holder.PID)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
