@@ -53,12 +53,12 @@ func (m Model) View() string {
 
 func (m Model) header() string {
 	s := m.snapshot
-	text := bold.Render(s.Job) + faint.Render(" · ") + s.Run + faint.Render(" · ") + stateStyle(string(s.State)) +
+	text := bold.Render(s.Job) + faint.Render(" · ") + stateStyle(string(s.State)) +
 		faint.Render(" · ") + narrate.Span(m.elapsed()) + faint.Render(" · ") + narrate.Money(s.Cost)
 	if s.Reason != "" {
 		text += faint.Render(" · ") + s.Reason
 	}
-	return text
+	return text + faint.Render(" · ") + s.Run // last, since a narrow terminal cuts it
 }
 
 func (m Model) elapsed() time.Duration {
