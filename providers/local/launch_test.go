@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -299,5 +302,23 @@ func TestSweep(t *testing.T) {
 	}
 	if err := r.Terminate(r.ctx, r.fleet, []string{old}); err != nil {
 		t.Errorf("terminate of a removed one: %v", err)
+	}
+}
+
+// TestFaultsSayWhatToDo for what may be wrong with the state folder.
+func TestFaultsSayWhatToDo(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		code providers.Code
+		hint string
+	}{
+		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EACCES}, providers.CodeDenied, "writable"},
+		{&fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}, providers.CodeUnavailable, "free some room"},
+		{&fs.PathError{Op: "write", Path: "/x", Err: syscall.EDQUOT}, providers.CodeUnavailable, "free some room"},
+	} {
+		err := wrap("launch", test.err)
+		if e := new(providers.Error); !asError(err, &e) || e.Code != test.code || !strings.Contains(e.Hint, test.hint) {
+			t.Errorf("%v: %v", test.err, err)
+		}
 	}
 }

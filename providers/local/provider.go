@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spotrelay/spotrelay/providers"
@@ -115,6 +116,8 @@ func wrap(op string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		code, hint = providers.CodeDenied, "the local provider keeps its instances in $SPOTRELAY_LOCAL_DIR or ~/.local/state/spotrelay/local, which must be writable"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		hint = "free some room on the disk that holds $SPOTRELAY_LOCAL_DIR or ~/.local/state/spotrelay/local; it is tried again"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		hint = "the call's time was over; it may be repeated"
 	}
