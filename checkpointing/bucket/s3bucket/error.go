@@ -18,6 +18,12 @@ import (
 // regionHeader is where S3 names the region of a bucket, also when it refuses.
 const regionHeader = "X-Amz-Bucket-Region"
 
+const noSuchBucket = "NoSuchBucket"
+
+// directoryConflict is the answer of versitygw when a put meets the removal of
+// an empty directory; nothing was written.
+const directoryConflict = "ExistingObjectIsDirectory"
+
 const (
 	hintCredentials = "give credentials by the environment (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), `aws sso login`, or the instance's role"
 	hintRenew       = "the credentials have expired: renew them, for example by `aws sso login`, or use a role, which renews them by itself"
@@ -48,6 +54,7 @@ var verdicts = map[string]verdict{
 	"AccountProblem":     {bucket.CodeDenied, "there is a problem with the account: ask AWS support"},
 	"InvalidAccessKeyId": {bucket.CodeDenied, hintKeys},
 	"InvalidAccessKey":   {bucket.CodeDenied, hintKeys},
+	"XAdminUserNotFound": {bucket.CodeDenied, hintKeys}, // versitygw, with 404
 	"SignatureDoesNotMatch": {bucket.CodeDenied,
 		hintKeys + "; a proxy that changes the Host header has the same effect"},
 	"InvalidToken":              {bucket.CodeDenied, hintRenew},
@@ -67,6 +74,7 @@ var verdicts = map[string]verdict{
 	"SlowDown":                  {bucket.CodeUnavailable, hintBusy},
 	"ServiceUnavailable":        {bucket.CodeUnavailable, hintBusy},
 	"RequestTimeout":            {bucket.CodeUnavailable, ""},
+	directoryConflict:           {bucket.CodeUnavailable, "a store on a file system cannot hold an object and the prefix of others under one name, nor write below a directory that it is about to remove"},
 	"OperationAborted":          {bucket.CodeUnavailable, ""},
 	"BadDigest":                 {bucket.CodeUnavailable, "the object was damaged on the way; a repetition helps unless the network or memory is bad"},
 	"XAmzContentSHA256Mismatch": {bucket.CodeUnavailable, "the object was damaged on the way; a repetition helps unless the network or memory is bad"},
@@ -100,10 +108,14 @@ func (s *store) failPut(key string, cond bucket.Condition, err error) error {
 		return failure
 	}
 	switch status(err) {
-	case http.StatusPreconditionFailed, http.StatusConflict: // 409: another conditional write was under way
+	case http.StatusPreconditionFailed:
 		e.Code, e.Hint = bucket.CodeConflict, ""
+	case http.StatusConflict: // another conditional write was under way
+		if codeOf(err) != directoryConflict {
+			e.Code, e.Hint = bucket.CodeConflict, ""
+		}
 	case http.StatusNotFound: // If-Match of an object that is not there
-		if !noBucket(e) {
+		if e.Code == bucket.CodeNotFound && codeOf(err) != noSuchBucket {
 			e.Code = bucket.CodeConflict
 		}
 	}
@@ -114,7 +126,7 @@ func (s *store) failPut(key string, cond bucket.Condition, err error) error {
 func (s *store) judge(api smithy.APIError, err error) verdict {
 	code := status(err)
 	switch {
-	case api.ErrorCode() == "NoSuchBucket":
+	case api.ErrorCode() == noSuchBucket:
 		return verdict{bucket.CodeNotFound, "there is no bucket " + s.settings.name + ": create it, or check its name and that the credentials are those of its account"}
 	case code == http.StatusMovedPermanently, code == http.StatusTemporaryRedirect, api.ErrorCode() == "AuthorizationHeaderMalformed",
 		api.ErrorCode() == "IllegalLocationConstraintException":
@@ -124,8 +136,8 @@ func (s *store) judge(api smithy.APIError, err error) verdict {
 		return v
 	}
 	switch {
-	case code == http.StatusNotFound:
-		return verdict{bucket.CodeNotFound, ""}
+	case code == http.StatusNotFound: // not S3's word for an object that is not there
+		return verdict{bucket.CodeInvalid, "check endpoint= and path_style=: something else than an S3 store may have answered"}
 	case code == http.StatusPreconditionFailed:
 		return verdict{bucket.CodeConflict, ""}
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
@@ -195,10 +207,13 @@ func status(err error) int {
 	return 0
 }
 
-// noBucket says whether it is the bucket that was not found.
-func noBucket(err error) bool {
+// codeOf is the store's own word for an error, or "".
+func codeOf(err error) string {
 	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorCode() == "NoSuchBucket"
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
 }
 
 // answer is an error of the store in fewer words than the SDK's.

@@ -2,13 +2,14 @@ package s3bucket
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/smithy-go"
 )
 
 // maxPause bounds the wait between two tries of a call; the callers have
@@ -17,7 +18,24 @@ const maxPause = 2 * time.Second
 
 // newStandard retries the calls that may be repeated.
 func newStandard() *retry.Standard {
-	return retry.NewStandard(func(r *retry.StandardOptions) { r.MaxBackoff = maxPause })
+	return retry.NewStandard(func(r *retry.StandardOptions) {
+		r.MaxBackoff = maxPause
+		r.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(hopeless)}, r.Retryables...)
+	})
+}
+
+// hopeless says of what only the user can mend that it is not retried; the SDK
+// takes it for trouble with the connection.
+func hopeless(err error) aws.Ternary {
+	var (
+		noCredentials *credentialsError
+		unknownCA     x509.UnknownAuthorityError
+		wrongName     x509.HostnameError
+	)
+	if errors.As(err, &noCredentials) || errors.As(err, &unknownCA) || errors.As(err, &wrongName) || errors.Is(err, http.ErrSchemeMismatch) {
+		return aws.FalseTernary
+	}
+	return aws.UnknownTernary
 }
 
 // newCareful retries a conditional write only when the one before it has
@@ -37,12 +55,8 @@ func (r *onlyRefused) IsErrorRetryable(err error) bool {
 	if errors.As(err, &opError) && opError.Op == "dial" {
 		return true
 	}
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	switch api.ErrorCode() {
-	case "SlowDown", "RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeTooSkewed":
+	switch codeOf(err) {
+	case directoryConflict, "SlowDown", "RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeTooSkewed":
 		return true
 	}
 	return false

@@ -256,13 +256,14 @@ func (s *store) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.settings.name, Key: &key})
-	if err != nil {
-		err = s.fail("delete", key, err)
-		if errors.Is(err, bucket.ErrNotFound) && !noBucket(err) {
-			return nil
-		}
+	if err == nil {
+		return nil
 	}
-	return err
+	failure := s.fail("delete", key, err)
+	if errors.Is(failure, bucket.ErrNotFound) && codeOf(err) != noSuchBucket {
+		return nil
+	}
+	return failure
 }
 
 func (s *store) check(ctx context.Context, op, key string) error {
