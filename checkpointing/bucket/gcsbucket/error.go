@@ -3,13 +3,14 @@ package gcsbucket
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 
-	"cloud.google.com/go/auth"
 	"cloud.google.com/go/storage"
+	"golang.org/x/oauth2"
 	"google.golang.org/api/googleapi"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
@@ -77,19 +78,28 @@ func (s *store) judge(op string, answered *googleapi.Error, err error) verdict {
 	return verdict{bucket.CodeInvalid, ""}
 }
 
-// reason is Google's own word for an error, or "".
+// reason is Google's own word for an error, or "". The library leaves it in the
+// body of the answer to a download.
 func reason(answered *googleapi.Error) string {
-	if len(answered.Errors) == 0 {
+	if len(answered.Errors) > 0 {
+		return answered.Errors[0].Reason
+	}
+	var body struct {
+		Error struct {
+			Errors []struct{ Reason string }
+		}
+	}
+	if err := json.Unmarshal([]byte(answered.Body), &body); err != nil || len(body.Error.Errors) == 0 {
 		return ""
 	}
-	return answered.Errors[0].Reason
+	return body.Error.Errors[0].Reason
 }
 
 // judgeTransport is what it means that there was no answer.
 func judgeTransport(err error) verdict {
 	var (
 		noCredentials *credentialsError
-		refused       *auth.Error
+		refused       *oauth2.RetrieveError
 		unknownCA     x509.UnknownAuthorityError
 		wrongName     x509.HostnameError
 		dns           *net.DNSError

@@ -16,6 +16,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -181,6 +182,9 @@ func (s *store) Put(ctx context.Context, key string, body io.ReadSeeker, cond bu
 	input.ContentLength, input.ChecksumCRC32C = &size, &sum
 	out, err := s.client.PutObject(ctx, input, options...)
 	if err != nil {
+		if refused := s.lostRefusal(ctx, key, cond, err); refused != nil {
+			err = refused
+		}
 		return bucket.Object{}, s.failPut(key, cond, err)
 	}
 	modified, _ := awsmiddleware.GetServerTime(out.ResultMetadata)
@@ -189,6 +193,30 @@ func (s *store) Put(ctx context.Context, key string, body io.ReadSeeker, cond bu
 
 // conditional has the call retried as a conditional write may be.
 func (s *store) conditional(o *s3.Options) { o.Retryer = s.careful }
+
+// lostRefusal finds out what a store said that broke the connection under a
+// large body, as some do with their refusal. Since the body did not arrive
+// whole, the write has not taken place, and so an object that breaks its
+// condition is another's: that is a conflict, told as such.
+func (s *store) lostRefusal(ctx context.Context, key string, cond bucket.Condition, err error) error {
+	var cut *net.OpError
+	if cond == (bucket.Condition{}) || !errors.As(err, &cut) || cut.Op != "write" {
+		return nil
+	}
+	out, headErr := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &s.settings.name, Key: &key})
+	there := headErr == nil
+	if !there && !errors.Is(s.fail("put", key, headErr), bucket.ErrNotFound) {
+		return nil // it remains unknown
+	}
+	holds := !there
+	if !cond.Absent {
+		holds = there && version(out.ETag) == cond.Version
+	}
+	if holds {
+		return nil // the connection was cut by something else
+	}
+	return &bucket.Error{Code: bucket.CodeConflict, Op: "put", Key: key, Err: err}
+}
 
 // unsigned leaves the payload out of the signature where TLS guards it.
 func (s *store) unsigned(o *s3.Options) {
