@@ -28,7 +28,7 @@ const (
 	hintCredentials = "give credentials by the environment (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), `aws sso login`, or the instance's role"
 	hintRenew       = "the credentials have expired: renew them, for example by `aws sso login`, or use a role, which renews them by itself"
 	hintKeys        = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or the profile in AWS_PROFILE, and that they belong to this store"
-	hintClock       = "this machine's clock is off by more than the store accepts: set it, for example by chronyd"
+	hintClock       = "the clock is off: this machine's differs from the store's by more than it accepts; set it, for example by chronyd"
 	hintDenied      = "the identity needs s3:GetObject, s3:PutObject and s3:DeleteObject on the prefix and s3:ListBucket on the bucket; without the last one S3 refuses reads of objects that do not exist"
 	hintConditional = "the store does not know conditional writes (If-None-Match, If-Match), which spotrelay stands on: use another one, or a version that knows them"
 	hintBusy        = "the store asks for fewer requests; this passes"

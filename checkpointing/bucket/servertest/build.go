@@ -65,7 +65,7 @@ func (p program) build(t testing.TB, dir, file string) error {
 	if err := lock.Lock(); err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }() // the process's end would do
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (p program) build(t testing.TB, dir, file string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(staging)
+	defer func() { _ = os.RemoveAll(staging) }() // it is in a cache
 	t.Logf("building %s@%s, once", p.path, p.version)
 	install := exec.CommandContext(t.Context(), "go", "install", "-trimpath", p.path+"@"+p.version)
 	install.Dir = staging
