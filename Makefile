@@ -15,7 +15,7 @@ BENCH    ?= .
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/spotrelay and bin/spotrelay-agent
@@ -28,6 +28,11 @@ demo: build ## run the train example through its preemptions and check its resul
 .PHONY: test
 test: ## run all tests
 	$(GO) test -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+
+.PHONY: test-buckets
+test-buckets: ## run the tests against real S3 and GCS servers, built once
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -p 1 -timeout $(TIMEOUT) ./checkpointing/bucket/...
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run TestStores ./checkpointing
 
 .PHONY: race
 race: ## run all tests with the race detector

@@ -58,14 +58,18 @@ type Object struct {
 	Key  string
 	Size int64
 
-	// Version names this content for IfMatch, and changes with every write.
-	// It is opaque (S3: the ETag; GCS: the generation; folder: inode, time and
-	// size). Compare for equality only.
+	// Version names this content for IfMatch, and changes with every write of
+	// another content. S3's is made from the content and comes back with it, so
+	// a document that is swapped carries a number that grows. It is opaque (S3:
+	// the ETag; GCS: the generation; folder: inode, time and size). Compare for
+	// equality only.
 	Version string
 
 	// Modified is the store's own time of the write. It is for people and for
 	// ages computed against another time of the same store, never against a
-	// local clock.
+	// local clock. That of a Put may differ by the time which the Put took from
+	// that of a later Get (S3 tells only when it answered), and either may be
+	// in whole seconds.
 	Modified time.Time
 }
 

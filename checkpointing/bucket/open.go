@@ -10,21 +10,25 @@ import (
 	"strings"
 )
 
-// Open opens the bucket at address: a file:// URL with an absolute path, or
-// the plain path of a folder. A folder is made when it is missing.
+// Open opens the bucket at address: a file:// URL with an absolute path, the
+// plain path of a folder, or the URL of a store whose driver is registered
+// (see Register). A folder is made when it is missing.
 //
 // A file URL takes two parameters: prefix=a/b opens that prefix of the folder
 // (see Sub), and sync=off leaves the flushing to the operating system, which
-// is faster and is right for a folder that need not outlive a power cut.
+// is faster and is right for a folder that need not outlive a power cut. Other
+// stores have their prefix in the URL's path and say themselves what
+// parameters they take.
 //
 // Errors: CodeInvalid for an address that cannot be read, CodeUnsupported for a
-// store that this version has no driver for, CodeDenied for a folder that
-// cannot be written. May be repeated.
+// store that this program has no driver for, CodeDenied for a folder that
+// cannot be written, and those of the driver. May be repeated.
 func Open(ctx context.Context, address string) (Bucket, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Code: CodeUnavailable, Op: "open", Key: address, Err: err}
 	}
 	scheme, _, isURL := strings.Cut(address, "://")
+	opener := driver(scheme)
 	switch {
 	case address == "":
 		return nil, invalidAddress(address, errors.New("the address is empty"))
@@ -32,11 +36,13 @@ func Open(ctx context.Context, address string) (Bucket, error) {
 		return openPath(address, folderOptions{})
 	case scheme == "file":
 		return openFileURL(address)
+	case opener != nil:
+		return openRegistered(ctx, address, opener)
 	case scheme == "s3" || scheme == "gs":
 		return nil, &Error{
 			Code: CodeUnsupported, Op: "open", Key: address,
-			Err:  fmt.Errorf("this version opens no %s:// buckets", scheme),
-			Hint: "use a folder for now: file:///absolute/path",
+			Err:  fmt.Errorf("this program was built without a driver for %s:// buckets", scheme),
+			Hint: "import checkpointing/bucket/s3bucket or gcsbucket in its main package",
 		}
 	default:
 		return nil, invalidAddress(address, fmt.Errorf("unknown scheme %q", scheme))
@@ -46,7 +52,7 @@ func Open(ctx context.Context, address string) (Bucket, error) {
 func invalidAddress(address string, err error) error {
 	return &Error{
 		Code: CodeInvalid, Op: "open", Key: address, Err: err,
-		Hint: "a bucket's address is file:///absolute/path or the path of a folder",
+		Hint: "a bucket's address is s3://name/prefix, gs://name/prefix, file:///absolute/path or the path of a folder",
 	}
 }
 

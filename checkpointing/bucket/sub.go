@@ -105,7 +105,8 @@ func withPrefix(address, prefix string) string {
 		return address
 	}
 	if u.Scheme != "file" {
-		return u.JoinPath(prefix).String()
+		u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/")+"/"+prefix, ""
+		return u.String()
 	}
 	query := u.Query()
 	if before := query.Get("prefix"); before != "" {

@@ -1,0 +1,78 @@
+// Package transport tunes the HTTP connections that carry objects.
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// buffer is that of each connection and direction. The default of 4 KiB
+	// makes a system call for each quarter of a TLS record.
+	buffer = 128 << 10
+
+	// idlePerHost is how many connections to the store are kept for the next
+	// request: all that an engine has in flight, and the documents' beside them.
+	idlePerHost = 64
+
+	dialTimeout = 10 * time.Second
+	keepAlive   = 15 * time.Second
+
+	// stall is how long a connection may make no progress in either direction
+	// before it is given up. It is short since a notice leaves 30 seconds.
+	stall = 20 * time.Second
+)
+
+// Tune changes t, whose proxy and TLS settings remain as they are, to carry
+// many whole objects at once. HTTP/1.1 it is: Go's HTTP/2 over TLS puts all
+// streams on one connection and reaches about half. There is no limit on the
+// duration of a request, but a connection that stalls is closed.
+func Tune(t *http.Transport) {
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if t.TLSClientConfig != nil {
+		t.TLSClientConfig.NextProtos = nil
+	}
+	t.WriteBufferSize = buffer
+	t.ReadBufferSize = buffer
+	t.MaxIdleConns = 0
+	t.MaxIdleConnsPerHost = idlePerHost
+	t.MaxConnsPerHost = 0
+	t.IdleConnTimeout = stall
+	t.DisableCompression = true // objects are read as they are stored
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &guarded{Conn: conn, stall: stall}, nil
+	}
+}
+
+// guarded is a connection that fails when neither direction moves for stall.
+// Whatever moves extends both, since an answer is waited for while its request
+// is still being sent.
+type guarded struct {
+	net.Conn
+	stall time.Duration
+}
+
+func (g *guarded) Read(p []byte) (int, error) {
+	if err := g.SetDeadline(time.Now().Add(g.stall)); err != nil {
+		return 0, err
+	}
+	return g.Conn.Read(p)
+}
+
+func (g *guarded) Write(p []byte) (int, error) {
+	if err := g.SetDeadline(time.Now().Add(g.stall)); err != nil {
+		return 0, err
+	}
+	return g.Conn.Write(p)
+}

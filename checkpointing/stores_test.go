@@ -1,0 +1,100 @@
+package checkpointing
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	_ "github.com/spotrelay/spotrelay/checkpointing/bucket/gcsbucket" // opens gs://
+	_ "github.com/spotrelay/spotrelay/checkpointing/bucket/s3bucket"  // opens s3://
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
+)
+
+// TestStores saves to real object stores, and restores, through a proxy that
+// loses some answers.
+func TestStores(t *testing.T) {
+	for name, start := range map[string]func(*testing.T, *servertest.Authority) *servertest.Server{
+		"S3": servertest.StartS3, "GCS": servertest.StartGCS,
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxy := servertest.NewProxy(t, start(t, nil))
+			b, err := bucket.Open(t.Context(), proxy.URL("acme/spotrelay"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close()
+			if _, err := bucket.Identify(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			testStore(t, b, proxy)
+		})
+	}
+}
+
+func testStore(t *testing.T, b bucket.Bucket, proxy *servertest.Proxy) {
+	first := tree{
+		"sub":          dir(),
+		"sub/weights":  file(noise(1, 3*chunkSize+17)),
+		"sub/small":    file("epoch 1"),
+		"empty":        file(""),
+		"zeroes":       file(strings.Repeat("\x00", 2*chunkSize)),
+		"newest":       link("sub/weights"),
+		"model é+%.pt": {Mode: 0o600, Content: noise(2, 5_000), Time: someTime},
+	}
+	second := maps.Clone(first)
+	second["sub/small"] = file("epoch 2")
+	second["more"] = file(noise(3, chunkSize/2))
+
+	work := memoryDir(t)
+	mustWrite(t, filepath.Join(work, "first"), first)
+	mustWrite(t, filepath.Join(work, "second"), second)
+	saver := Open(b)
+	one := mustSave(t, saver, filepath.Join(work, "first"), ID{Attempt: 1, Sequence: 1}, nil)
+
+	// Every third answer to a write is lost from here on.
+	var writes atomic.Int64
+	proxy.Rule(func(r *http.Request) servertest.Fault {
+		write := r.Method == http.MethodPut || r.Method == http.MethodPost
+		return servertest.Fault{Lose: write && writes.Add(1)%3 == 1}
+	})
+	two := mustSave(t, saver, filepath.Join(work, "second"), ID{Attempt: 1, Sequence: 2}, &one.Ref)
+	if writes.Load() == 0 || two.BytesSent >= one.BytesSent {
+		t.Errorf("the second save made %d writes of %d bytes, the first one wrote %d", writes.Load(), two.BytesSent, one.BytesSent)
+	}
+	_, err := saver.Save(t.Context(), filepath.Join(work, "first"), SaveOptions{Key: keyOf(ID{Attempt: 1, Sequence: 2}), ID: ID{Attempt: 1, Sequence: 2}})
+	if !errors.Is(err, bucket.ErrConflict) {
+		t.Errorf("another save of the same name: %v", err)
+	}
+	proxy.Rule(nil)
+
+	reader := Open(b)
+	refs, err := reader.List(t.Context(), series)
+	if err != nil || len(refs) != 2 || refs[1].Key != two.Ref.Key {
+		t.Fatalf("the checkpoints are %v, %v", refs, err)
+	}
+	mustRestore(t, reader, one.Ref, filepath.Join(work, "again"))
+	mustHold(t, filepath.Join(work, "again"), first)
+	mustRestore(t, reader, two.Ref, filepath.Join(work, "again"))
+	mustHold(t, filepath.Join(work, "again"), second)
+
+	// The store's part of the promise: what the engine cannot read it names.
+	proxy.Rule(func(r *http.Request) servertest.Fault {
+		if strings.Contains(r.URL.Path, "data") {
+			return servertest.Fault{Status: http.StatusForbidden}
+		}
+		return servertest.Fault{}
+	})
+	err = reader.Restore(t.Context(), one.Ref, filepath.Join(work, "denied"), RestoreOptions{})
+	if !errors.Is(err, bucket.ErrDenied) {
+		t.Errorf("a restore without permission: %v", err)
+	}
+	if _, err := readTree(filepath.Join(work, "denied")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it left a directory: %v", err)
+	}
+}
