@@ -28,7 +28,8 @@ func TestWarnings(t *testing.T) {
 		if strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("another fault is not said: %q", out.String())
 		}
-		time.Sleep(warningPause) // of the bubble's clock
+		pass := func() { <-time.After(warningPause) } // by the bubble's clock
+		pass()
 		log.Warn("the journal cannot be written for now", "error", full)
 		if strings.Count(out.String(), "\n") != 3 {
 			t.Errorf("what lasts is not said again: %q", out.String())
@@ -40,7 +41,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("the display gets %q", text)
 		}
 		for range 100 { // nobody reads
-			time.Sleep(warningPause)
+			pass()
 			log.Error("plugin lost")
 		}
 		done()
