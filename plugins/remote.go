@@ -56,6 +56,9 @@ func attempt[T any](ctx context.Context, r *remote, s *session, c call, f func(c
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return result, err
+	case errors.Is(err, context.DeadlineExceeded) && earlier(ctx, deadline):
+		// The plugin counts the caller's time too, and may be a moment ahead.
+		return result, err
 	case errors.Is(err, bridge.ErrConnection):
 		r.host.lose(s, "connection lost during "+c.op)
 		return result, fmt.Errorf("%w: %w", bridge.ErrConnection, &providers.Error{
@@ -72,6 +75,13 @@ func attempt[T any](ctx context.Context, r *remote, s *session, c call, f func(c
 		}
 	}
 	return result, err
+}
+
+// earlier reports whether the caller's own deadline comes before the call's.
+func earlier(caller, call context.Context) bool {
+	own, limited := caller.Deadline()
+	last, _ := call.Deadline()
+	return limited && !own.After(last)
 }
 
 // startError gives an error of a start the name of the call that wanted it.

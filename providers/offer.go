@@ -24,6 +24,9 @@ type Offer struct {
 	// Limit is how many instances of it may live at once as far as the
 	// provider knows; 0: unknown.
 	Limit int `json:"limit,omitempty"`
+	// FleetLimit is the same for all instances in the fleet together, whatever
+	// their offer; 0: unknown.
+	FleetLimit int `json:"fleet_limit,omitempty"`
 }
 
 // Pool names an offer within its fleet: what runs out of capacity together.

@@ -30,6 +30,8 @@ type carrier struct {
 type display interface {
 	// happened is called for each event, in order.
 	happened(watch.Happening) error
+	// warned is called with a warning.
+	warned(text string) error
 	// tick is called after each look at the bucket.
 	tick(ctx context.Context, w *watch.Watcher) error
 	// interrupted gives what the user wants done, nil for a display that
@@ -53,7 +55,11 @@ var errLeft = errors.New("left")
 
 // carry returns when the run is closed, the user leaves or something fails.
 func (c *carrier) carry(ctx context.Context, interrupts <-chan struct{}) (err error) {
-	defer func() { c.show.close() }()
+	warned, silence := c.app.warnings.show()
+	defer func() {
+		silence()
+		c.show.close()
+	}()
 	controlCtx, stop := context.WithCancel(ctx)
 	controlled := make(chan error, 1)
 	go func() {
@@ -81,6 +87,10 @@ func (c *carrier) carry(ctx context.Context, interrupts <-chan struct{}) (err er
 			}
 			if c.watcher.State.Closed { // by this controller or another
 				return ignoreCanceled(finish())
+			}
+		case text := <-warned:
+			if err := c.show.warned(text); err != nil {
+				return errors.Join(err, ignoreCanceled(finish()))
 			}
 		case <-interrupts:
 			return errors.Join(errLeft, ignoreCanceled(finish()))

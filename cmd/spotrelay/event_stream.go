@@ -49,6 +49,15 @@ type endedJSON struct {
 	Exit    int           `json:"exit"`
 }
 
+// warningJSON is a warning among the lines of run --json and attach --json. It
+// is of this process, not of the journal.
+type warningJSON struct {
+	Version int    `json:"version"`
+	Event   string `json:"event"` // warning
+	Run     string `json:"run"`
+	Text    string `json:"text"`
+}
+
 func (d streamDisplay) happened(h watch.Happening) error {
 	name, data, err := eventData(h.Event)
 	if err != nil {
@@ -57,6 +66,10 @@ func (d streamDisplay) happened(h watch.Happening) error {
 	return d.app.printJSON(eventJSON{
 		Version: jsonVersion, Event: name, Run: d.run, Seq: h.Seq, At: h.Event.At.Seconds(), Text: h.Line.Text, Data: data,
 	})
+}
+
+func (d streamDisplay) warned(text string) error {
+	return d.app.printJSON(warningJSON{Version: jsonVersion, Event: "warning", Run: d.run, Text: text})
 }
 
 func (streamDisplay) tick(context.Context, *watch.Watcher) error { return nil }

@@ -9,6 +9,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/view"
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/watch"
 	"github.com/spotrelay/spotrelay/runner/job"
@@ -66,6 +67,11 @@ func (d *liveDisplay) happened(h watch.Happening) error {
 	if h.Line.Text != "" {
 		d.program.Send(view.Event{At: time.Now(), Line: h.Line})
 	}
+	return nil
+}
+
+func (d *liveDisplay) warned(text string) error {
+	d.program.Send(view.Event{At: time.Now(), Line: narrate.Line{Text: text, Weight: narrate.Warning}})
 	return nil
 }
 

@@ -19,6 +19,11 @@ func (d plainDisplay) happened(h watch.Happening) error {
 	return nil
 }
 
+func (d plainDisplay) warned(text string) error {
+	fmt.Fprintf(d.out, "%s %s\n", time.Now().Format(time.TimeOnly), text)
+	return nil
+}
+
 func (plainDisplay) tick(context.Context, *watch.Watcher) error { return nil }
 func (plainDisplay) choices() <-chan choice                     { return nil }
 func (plainDisplay) close()                                     {}

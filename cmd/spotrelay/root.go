@@ -22,11 +22,13 @@ type app struct {
 
 	bucket string // --bucket
 	json   bool   // --json
+
+	warnings *warnings
 }
 
 // execute runs the command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, warnings: newWarnings(stderr)}
 	root := a.rootCommand()
 	root.SetArgs(spelledArgs(args))
 	root.SetIn(stdin)

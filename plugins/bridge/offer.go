@@ -18,6 +18,7 @@ func toOffer(o providers.Offer) *proto.Offer {
 		Arch:         o.Arch,
 		Os:           o.OS,
 		Limit:        int64(o.Limit),
+		FleetLimit:   int64(o.FleetLimit),
 	}
 }
 
@@ -34,6 +35,7 @@ func fromOffer(o *proto.Offer) providers.Offer {
 		Arch:         o.GetArch(),
 		OS:           o.GetOs(),
 		Limit:        int(o.GetLimit()),
+		FleetLimit:   int(o.GetFleetLimit()),
 	}
 }
 

@@ -1417,6 +1417,7 @@ type Offer struct {
 	Arch          string                 `protobuf:"bytes,9,opt,name=arch,proto3" json:"arch,omitempty"`
 	Os            string                 `protobuf:"bytes,10,opt,name=os,proto3" json:"os,omitempty"`
 	Limit         int64                  `protobuf:"varint,11,opt,name=limit,proto3" json:"limit,omitempty"`
+	FleetLimit    int64                  `protobuf:"varint,12,opt,name=fleet_limit,json=fleetLimit,proto3" json:"fleet_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1524,6 +1525,13 @@ func (x *Offer) GetOs() string {
 func (x *Offer) GetLimit() int64 {
 	if x != nil {
 		return x.Limit
+	}
+	return 0
+}
+
+func (x *Offer) GetFleetLimit() int64 {
+	if x != nil {
+		return x.FleetLimit
 	}
 	return 0
 }
@@ -2718,7 +2726,7 @@ const file_provider_proto_rawDesc = "" +
 	"\bseverity\x18\x01 \x01(\tR\bseverity\x12\x12\n" +
 	"\x04path\x18\x02 \x03(\tR\x04path\x12\x18\n" +
 	"\asummary\x18\x03 \x01(\tR\asummary\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\x87\x02\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xa8\x02\n" +
 	"\x05Offer\x12\x12\n" +
 	"\x04zone\x18\x01 \x01(\tR\x04zone\x12#\n" +
 	"\rinstance_type\x18\x02 \x01(\tR\finstanceType\x12\x1a\n" +
@@ -2731,7 +2739,9 @@ const file_provider_proto_rawDesc = "" +
 	"\x04arch\x18\t \x01(\tR\x04arch\x12\x0e\n" +
 	"\x02os\x18\n" +
 	" \x01(\tR\x02os\x12\x14\n" +
-	"\x05limit\x18\v \x01(\x03R\x05limit\"[\n" +
+	"\x05limit\x18\v \x01(\x03R\x05limit\x12\x1f\n" +
+	"\vfleet_limit\x18\f \x01(\x03R\n" +
+	"fleetLimit\"[\n" +
 	"\x04Pool\x12\x12\n" +
 	"\x04zone\x18\x01 \x01(\tR\x04zone\x12#\n" +
 	"\rinstance_type\x18\x02 \x01(\tR\finstanceType\x12\x1a\n" +

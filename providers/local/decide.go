@@ -133,10 +133,10 @@ func (p *Provider) choose(folder fleetFolder, c config, request providers.Launch
 		switch {
 		case left == 0:
 		case alive >= c.most(): // another pool does not help
-			l.fail(pool, providers.CodeQuota, fmt.Sprintf("%d instances live in this fleet, as many as may (max_instances = %d)", alive, c.most()))
+			l.fail(pool, providers.CodeQuota, fmt.Sprintf("%d instances live in this fleet, and max_instances = %d", alive, c.most()))
 			return nil
 		default:
-			l.fail(pool, providers.CodeCapacity, fmt.Sprintf("%d instances live here, as many as may (limit = %d)", byPool[pool], offer.Limit))
+			l.fail(pool, providers.CodeCapacity, fmt.Sprintf("%d instances live here, and limit = %d", byPool[pool], offer.Limit))
 		}
 	}
 	return nil

@@ -312,7 +312,9 @@ func TestFaultsSayWhatToDo(t *testing.T) {
 		code providers.Code
 		hint string
 	}{
-		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EACCES}, providers.CodeDenied, "writable"},
+		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EACCES}, providers.CodeDenied, "may write"},
+		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.EROFS}, providers.CodeDenied, "may write"},
+		{&fs.PathError{Op: "mkdir", Path: "/x", Err: syscall.ENOTDIR}, providers.CodeDenied, "may write"},
 		{&fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC}, providers.CodeUnavailable, "free some room"},
 		{&fs.PathError{Op: "write", Path: "/x", Err: syscall.EDQUOT}, providers.CodeUnavailable, "free some room"},
 	} {

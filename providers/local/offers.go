@@ -68,7 +68,7 @@ func (c config) offers() []providers.Offer {
 				offer := providers.Offer{
 					Zone: zone, InstanceType: t.name, Capacity: capacity, Price: t.prices[capacity],
 					CPUs: t.cpus, Memory: t.memory, GPUs: t.gpus, GPUType: t.gpuType,
-					Arch: runtime.GOARCH, OS: runtime.GOOS, Limit: c.most(),
+					Arch: runtime.GOARCH, OS: runtime.GOOS, Limit: c.most(), FleetLimit: c.most(),
 				}
 				if offer.Memory == 0 {
 					offer.Memory = quarterMemory()

@@ -114,8 +114,8 @@ func wrap(op string, err error) error {
 	}
 	code, hint := providers.CodeUnavailable, ""
 	switch {
-	case errors.Is(err, fs.ErrPermission):
-		code, hint = providers.CodeDenied, "the local provider keeps its instances in $SPOTRELAY_LOCAL_DIR or ~/.local/state/spotrelay/local, which must be writable"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR):
+		code, hint = providers.CodeDenied, "the local provider keeps its instances in $SPOTRELAY_LOCAL_DIR or ~/.local/state/spotrelay/local, which must be a folder that this user may write to"
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		hint = "free some room on the disk that holds $SPOTRELAY_LOCAL_DIR or ~/.local/state/spotrelay/local; it is tried again"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -178,6 +179,10 @@ func agentFault(err error) error {
 // isFull: a disk of this instance has no room; a bucket that is full is
 // another matter.
 func isFull(err error) bool {
+	var stored *bucket.Error
+	if errors.As(err, &stored) {
+		return false
+	}
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
 		errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeFull})
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,6 +102,9 @@ func (t *tick) rentSide(g *group, side, want int) {
 	if m.choice.room > 0 {
 		count = min(count, m.choice.room)
 	}
+	if m.choice.fleetRoom > 0 {
+		count = min(count, m.choice.fleetRoom)
+	}
 	g.waiting = "instances are being rented"
 	opened := LaunchOpened{
 		Token: t.nextToken(), Fleet: m.choice.fleet, Offers: m.choice.offers, Count: count,
@@ -159,6 +163,9 @@ func (t *tick) nothing(g *group, side, want int, m market) {
 	}
 	if m.full {
 		g.waiting = "as many instances as the offers allow are rented"
+		if m.fullIn != "" {
+			t.lackingIn[m.fullIn] += want // what is idle there makes room
+		}
 		return
 	}
 	if !m.any && !m.failing {
@@ -293,6 +300,11 @@ func (t *tick) lastRefusal(g *group, capacity providers.CapacityType) string {
 	return "nothing was offered"
 }
 
+// sizeText is a size for people.
+func sizeText(bytes int64) string {
+	return strconv.FormatFloat(math.Round(float64(bytes)/(1<<30)*100)/100, 'f', -1, 64) + " GiB"
+}
+
 // needText is a need for people.
 func needText(n providers.Need) string {
 	var parts []string
@@ -300,10 +312,10 @@ func needText(n providers.Need) string {
 		parts = append(parts, fmt.Sprintf("%g CPUs", n.CPUs))
 	}
 	if n.Memory > 0 {
-		parts = append(parts, fmt.Sprintf("%.3g GiB of memory", float64(n.Memory)/(1<<30)))
+		parts = append(parts, sizeText(n.Memory)+" of memory")
 	}
 	if n.Disk > 0 {
-		parts = append(parts, fmt.Sprintf("%.3g GiB of disk", float64(n.Disk)/(1<<30)))
+		parts = append(parts, sizeText(n.Disk)+" of disk")
 	}
 	if n.GPUs > 0 {
 		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%d GPUs %s", n.GPUs, n.GPUType)))

@@ -74,7 +74,7 @@ func endParts(end *job.AttemptEnd) []string {
 		}
 	}
 	say(end.OSStopping, "the OS was stopping")
-	say(end.TimedOut, "timeout after "+job.Duration(end.Elapsed.D().Round(100*time.Millisecond)).String())
+	say(end.TimedOut, "timeout, over after "+end.Elapsed.D().Round(100*time.Millisecond).String())
 	say(end.SignalSent, "signal sent")
 	say(end.Orphaned, "nobody controlled the run")
 	say(end.RestoreError != "", "restore failed: "+end.RestoreError)

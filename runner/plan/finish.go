@@ -92,7 +92,7 @@ func (t *tick) outcome() (Outcome, string) {
 	case failed+cancelled == 0:
 		return OutcomeSucceeded, ""
 	case t.Cancel:
-		return OutcomeCancelled, "it was cancelled"
+		return OutcomeCancelled, ""
 	case failed > 1:
 		return OutcomeFailed, fmt.Sprintf("%d failed, the first %s", failed, first)
 	}

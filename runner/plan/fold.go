@@ -98,7 +98,7 @@ func (s *State) addInstance(at Time, token string, found providers.Instance) {
 		s.warm(l.Fleet, found.Offer.Pool())
 	}
 	put(&s.Instances, inst.ID, inst)
-	s.work.pools[poolKey{inst.Fleet, inst.Offer.Pool()}]++
+	s.countIn(inst, 1)
 	s.meet(inst)
 	s.refile(inst)
 }

@@ -118,6 +118,8 @@ type choice struct {
 	fleet  string
 	offers []providers.Offer
 	room   int // instances within the offers' limits, -1: unbounded
+	// fleetRoom is the same within the fleet's limit, 0: unbounded.
+	fleetRoom int
 }
 
 // market is what a group's fleets have of one capacity type.
@@ -127,6 +129,7 @@ type market struct {
 	failing bool    // a fleet's offers could not be had
 	any     bool    // something is offered, if only later
 	full    bool    // offers are there, and all at their limit with our instances
+	fullIn  string  // a fleet at its limit with our instances, "" none
 	never   bool    // all of it is left alone for ever
 	until   Time    // when the first cooling ends, 0: none
 }
@@ -174,6 +177,17 @@ func (t *tick) weigh(m *market, c *choice, o providers.Offer) {
 		return
 	}
 	m.never = false
+	if o.FleetLimit > 0 {
+		room := o.FleetLimit - t.lives(c.fleet)
+		if room <= 0 {
+			m.full = true
+			m.fullIn = c.fleet
+			return
+		}
+		if c.fleetRoom == 0 || room < c.fleetRoom {
+			c.fleetRoom = room
+		}
+	}
 	if o.Limit > 0 {
 		room := o.Limit - t.work.pools[key] - t.opened(key)
 		if room <= 0 {
@@ -189,6 +203,18 @@ func (t *tick) weigh(m *market, c *choice, o providers.Offer) {
 	if len(c.offers) < offersMost {
 		c.offers = append(c.offers, o)
 	}
+}
+
+// lives counts the instances in a fleet, and those that open intents may still
+// rent.
+func (t *tick) lives(fleet string) int {
+	n := t.work.pools[poolKey{fleet: fleet}]
+	for _, l := range t.Launches {
+		if l.Fleet == fleet && !l.Answered {
+			n += l.Count
+		}
+	}
+	return n
 }
 
 // opened counts the instances that open intents may still rent in a pool.

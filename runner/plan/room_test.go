@@ -227,3 +227,31 @@ func TestUnattendedTimeIsPaid(t *testing.T) {
 		t.Errorf("the attempt cost %g, less than %g", got, whole)
 	}
 }
+
+// Where the offers say how many instances a fleet holds, no more are asked for
+// and nothing is left alone for it; what is idle makes room for other work.
+func TestFleetLimit(t *testing.T) {
+	spec := one(spotOnly)
+	spec.Tasks[0].Name, spec.Tasks[0].Count, spec.Tasks[0].Array = "first", 5, true
+	second := spec.Tasks[0]
+	second.Name, second.DependsOn, second.Labels = "second", []string{"first"}, map[string]string{"its": "own"}
+	spec.Tasks = append(spec.Tasks, second)
+	spec.Timing.IdleTimeout = job.Duration(time.Hour)
+	w := brief(t, spec)
+	w.quota = 2
+	for i := range w.offers {
+		w.offers[i].Limit, w.offers[i].FleetLimit = 2, 2
+	}
+	w.until(t, "it ends", func() bool {
+		if n := w.living(); n > 2 {
+			t.Fatalf("%d instances live", n)
+		}
+		if len(w.state.Cool) > 0 {
+			t.Fatalf("left alone: %+v", w.state.Cool)
+		}
+		return w.state.Outcome != ""
+	})
+	if w.state.Outcome != OutcomeSucceeded || w.now > spec.Timing.IdleTimeout.D()/2 {
+		t.Errorf("%s after %s", w.state.Outcome, w.now)
+	}
+}

@@ -162,14 +162,20 @@ func (s *State) forget(inst *Instance) {
 	if g := s.work.byKey[inst.Group]; g != nil {
 		delete(g.members, inst.ID)
 	}
-	key := poolKey{inst.Fleet, inst.Offer.Pool()}
-	if s.work.pools[key]--; s.work.pools[key] <= 0 {
-		delete(s.work.pools, key)
-	}
+	s.countIn(inst, -1)
 	delete(s.work.watches, inst.ID)
 	delete(s.work.dirty, inst.ID)
 	delete(s.work.touched, inst.ID)
 	delete(s.Instances, inst.ID)
+}
+
+// countIn adds to the number of instances in an instance's pool and fleet.
+func (s *State) countIn(inst *Instance, n int) {
+	for _, key := range []poolKey{{inst.Fleet, inst.Offer.Pool()}, {fleet: inst.Fleet}} {
+		if s.work.pools[key] += n; s.work.pools[key] <= 0 {
+			delete(s.work.pools, key)
+		}
+	}
 }
 
 // runs reports whether the last status lists the attempt as running.

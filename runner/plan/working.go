@@ -22,7 +22,7 @@ type working struct {
 
 	timers  timerHeap
 	watches map[string]*watch
-	pools   map[poolKey]int // instances that are not gone
+	pools   map[poolKey]int // instances that are not gone; with an empty pool those of the fleet
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
@@ -166,7 +166,7 @@ func (s *State) recount() {
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Instances)) {
 		inst := s.Instances[id]
-		s.work.pools[poolKey{inst.Fleet, inst.Offer.Pool()}]++
+		s.countIn(inst, 1)
 		s.meet(inst)
 		s.refile(inst)
 	}
