@@ -16,8 +16,8 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/bootstrap"
-	"github.com/spotrelay/spotrelay/runner/agent/control"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -196,7 +196,7 @@ func (a *Agent) settle() (done func(), err error) {
 		return nil, fmt.Errorf("the agent's folder %s cannot be used: %w; set %s to one that can be written", a.home, err, bootstrap.VarHome)
 	}
 	const socketName = len("999999999.sock")
-	sockets, unlink, err := control.Shorten(filepath.Join(a.home, "s"), socketName)
+	sockets, unlink, err := socket.Shorten(filepath.Join(a.home, "s"), socketName)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
@@ -33,7 +34,7 @@ type server struct {
 
 // listen starts a server at path.
 func listen(ctx context.Context, path string, handle func(context.Context, net.Conn, control.Request)) (*server, error) {
-	l, err := control.Listen(path)
+	l, err := socket.Listen(path)
 	if err != nil {
 		return nil, err
 	}
