@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -39,6 +40,9 @@ type Options struct {
 	// subreaper: it collects every child there is. Nothing else in the program
 	// may then wait for children.
 	Reap bool
+	// FixedHome is the folder for tasks that are dumped, which must have the
+	// same path on every instance; "" is /var/lib/spotrelay/tasks.
+	FixedHome string
 }
 
 // The timings where the configuration has none.
@@ -58,6 +62,7 @@ type Agent struct {
 	config      bootstrap.Config
 	instance    string
 	home        string
+	fixedHome   string // for tasks that are dumped
 	metadata    string
 	version     string
 	uploadLimit int64
@@ -134,6 +139,7 @@ func New(o Options) (*Agent, error) {
 		running:   map[job.AttemptID]*attempt{},
 		known:     map[job.AttemptID]bool{},
 	}
+	a.fixedHome = cmp.Or(o.FixedHome, defaultFixedHome)
 	a.life, a.endLife = context.WithCancel(context.Background())
 	a.taskEnvironment = baseEnvironment(o.Environ, filepath.Join(home, "bin"))
 	a.report = newReporter(a.bucket, orDefault(o.Config.Timing.Heartbeat, defaultHeartbeat), a.log, a.snapshot)
