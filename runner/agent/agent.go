@@ -215,6 +215,7 @@ func (a *Agent) settle() (done func(), err error) {
 	a.cgroups = findCgroups(a.boot)
 	stop := make(chan struct{})
 	if a.reap {
+		keepOpenFiles()
 		if err := becomeSubreaper(); err != nil {
 			a.log.Warn("orphans of tasks go to another process", "error", err)
 		}
