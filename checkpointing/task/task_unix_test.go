@@ -174,7 +174,7 @@ func TestReadNotice(t *testing.T) {
 	}
 }
 
-func ended(t *testing.T, ctx context.Context) error {
+func ended(ctx context.Context, t *testing.T) error {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -191,7 +191,7 @@ func TestContextEnds(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"action":"stop"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := ended(t, ctx); !errors.Is(err, ErrInterrupted) {
+	if err := ended(ctx, t); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("by a notice: %v", err)
 	}
 	stop()
@@ -201,14 +201,14 @@ func TestContextEnds(t *testing.T) {
 	if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	if err := ended(t, ctx); !errors.Is(err, ErrInterrupted) {
+	if err := ended(ctx, t); !errors.Is(err, ErrInterrupted) {
 		t.Errorf("by a signal: %v", err)
 	}
 	stop()
 
 	ctx, stop = Context(t.Context())
 	stop()
-	if err := ended(t, ctx); !errors.Is(err, context.Canceled) {
+	if err := ended(ctx, t); !errors.Is(err, context.Canceled) {
 		t.Errorf("by stop: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,7 +119,9 @@ fleet "local" {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if log := p.spotrelay(exitSucceeded, "logs", "last", "files"); !strings.Contains(log, "open: 0 1 2\n") {
-		t.Errorf("files are open:\n%s", log)
+	log := p.spotrelay(exitSucceeded, "logs", "last", "files")
+	files := strings.Fields(log)
+	if own := []string{"open:", "0", "1", "2", "3"}; !slices.Equal(files, own) && !slices.Equal(files, own[:4]) {
+		t.Errorf("more than the three, and the folder that the shell reads, is open:\n%s", log)
 	}
 }

@@ -27,11 +27,8 @@ func (t *attempt) prepare(ctx context.Context) error {
 	if t.transparent != nil {
 		sweep(noGroup, t.marker(), nil) // what an earlier life of the agent left; it has the pids
 	}
-	if err := os.RemoveAll(t.dir); err != nil {
-		return agentFault(err)
-	}
-	if err := os.MkdirAll(t.dir, 0o755); err != nil {
-		return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
+	if err := t.makeFolder(); err != nil {
+		return err
 	}
 	if err := t.layInputs(ctx); err != nil {
 		return err
@@ -53,6 +50,22 @@ func (t *attempt) prepare(ctx context.Context) error {
 		}
 	}
 	return t.restore(ctx)
+}
+
+// makeFolder makes the attempt's folder, empty.
+func (t *attempt) makeFolder() error {
+	err := os.RemoveAll(t.dir)
+	if err == nil {
+		err = os.MkdirAll(t.dir, 0o755)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case t.transparent != nil && !isFull(err):
+		return startFault(fmt.Errorf("checkpoint method criu has the task work in %s, which cannot be made: %w; "+
+			"the agent needs root's powers for it, otherwise give the task a checkpoint path that it writes itself", t.dir, err))
+	}
+	return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
 }
 
 // checkAssignment refuses what would lead out of the attempt's folder. A

@@ -159,7 +159,7 @@ func (x *transparent) settle() error {
 	dir := x.t.checkpointDir()
 	next := dir + ".next"
 	if _, err := os.Lstat(next); err != nil {
-		return nil //nolint:nilerr // nothing was dumped since
+		return nil // nothing was dumped since
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		return err

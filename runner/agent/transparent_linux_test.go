@@ -252,11 +252,16 @@ func TestTransparentCannotWork(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(broken, "check fails"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{
-		none:                             "there is none in PATH on this instance",
-		broken + ":" + os.Getenv("PATH"): "criu check ended with exit code 1: the moon is full",
+	file := filepath.Join(none, "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for want, where := range map[string][2]string{
+		"there is none in PATH on this instance":              {t.TempDir(), none},
+		"criu check ended with exit code 1: the moon is full": {t.TempDir(), broken + ":" + os.Getenv("PATH")},
+		"which cannot be made":                                {file, os.Getenv("PATH")},
 	} {
-		r := newRig(t, withPath(t.TempDir(), path))
+		r := newRig(t, withPath(where[0], where[1]))
 		a := transparentTask(1, 0)
 		r.assign(a)
 		end := r.end(a.AttemptID)
