@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spotrelay/spotrelay/runner/job"
 )
@@ -23,7 +25,9 @@ func needPython(t *testing.T) string {
 
 // The module's own tests, which need no spotrelay.
 func TestPythonModule(t *testing.T) {
-	cmd := exec.Command(needPython(t), "-W", "error", "-B", "-m", "unittest", "discover", example("python"))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, needPython(t), "-W", "error", "-B", "-m", "unittest", "discover", example("python"))
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "\nOK") {
