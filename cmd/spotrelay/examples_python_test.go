@@ -23,11 +23,18 @@ func needPython(t *testing.T) string {
 	return python
 }
 
-// The module's own tests, which need no spotrelay.
+// The tests of the module and of the example, which need no spotrelay.
 func TestPythonModule(t *testing.T) {
+	for _, folder := range []string{"python", "train-python"} {
+		t.Run(folder, func(t *testing.T) { pythonTests(t, folder) })
+	}
+}
+
+func pythonTests(t *testing.T, folder string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, needPython(t), "-W", "error", "-B", "-m", "unittest", "discover", example("python"))
+	cmd := exec.CommandContext(ctx, needPython(t), "-W", "error", "-B", "-m", "unittest", "discover", example(folder))
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "\nOK") {

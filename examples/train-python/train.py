@@ -35,7 +35,7 @@ def fresh():
     return {
         "epoch": 0,  # finished ones
         "step": 0,  # batches of the next one
-        "order": [],  # in which the next one takes the points
+        "order": [],  # in which the next one takes the points; empty before it begins
         "history": [],  # loss after each epoch
         "in": [[chance.gauss(0, 1) for _ in range(3)] for _ in range(HIDDEN)],
         "out": [chance.gauss(0, 1) for _ in range(HIDDEN + 1)],
@@ -89,7 +89,7 @@ def loss(state, data):
 
 def train_epoch(state, data, r):
     """Goes on with the epoch at hand, to its end."""
-    if state["step"] == 0:
+    if not state["order"]:
         chance = random.Random()
         chance.setstate(state["chance"])
         state["order"] = list(range(len(data)))
@@ -101,7 +101,7 @@ def train_epoch(state, data, r):
         learn(state, [data[i] for i in state["order"][begin:begin + BATCH]])
         state["step"] += 1
     state["history"].append(loss(state, data))
-    state["epoch"], state["step"] = state["epoch"] + 1, 0
+    state["epoch"], state["step"], state["order"] = state["epoch"] + 1, 0, []
 
 
 def main():
