@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -16,8 +17,8 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/bootstrap"
-	"github.com/spotrelay/spotrelay/runner/agent/control"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -39,6 +40,9 @@ type Options struct {
 	// subreaper: it collects every child there is. Nothing else in the program
 	// may then wait for children.
 	Reap bool
+	// FixedHome is the folder for tasks that are dumped, which must have the
+	// same path on every instance; "" is /var/lib/spotrelay/tasks.
+	FixedHome string
 }
 
 // The timings where the configuration has none.
@@ -58,6 +62,7 @@ type Agent struct {
 	config      bootstrap.Config
 	instance    string
 	home        string
+	fixedHome   string // for tasks that are dumped
 	metadata    string
 	version     string
 	uploadLimit int64
@@ -134,6 +139,7 @@ func New(o Options) (*Agent, error) {
 		running:   map[job.AttemptID]*attempt{},
 		known:     map[job.AttemptID]bool{},
 	}
+	a.fixedHome = cmp.Or(o.FixedHome, defaultFixedHome)
 	a.life, a.endLife = context.WithCancel(context.Background())
 	a.taskEnvironment = baseEnvironment(o.Environ, filepath.Join(home, "bin"))
 	a.report = newReporter(a.bucket, orDefault(o.Config.Timing.Heartbeat, defaultHeartbeat), a.log, a.snapshot)
@@ -196,7 +202,7 @@ func (a *Agent) settle() (done func(), err error) {
 		return nil, fmt.Errorf("the agent's folder %s cannot be used: %w; set %s to one that can be written", a.home, err, bootstrap.VarHome)
 	}
 	const socketName = len("999999999.sock")
-	sockets, unlink, err := control.Shorten(filepath.Join(a.home, "s"), socketName)
+	sockets, unlink, err := socket.Shorten(filepath.Join(a.home, "s"), socketName)
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +215,7 @@ func (a *Agent) settle() (done func(), err error) {
 	a.cgroups = findCgroups(a.boot)
 	stop := make(chan struct{})
 	if a.reap {
+		keepOpenFiles()
 		if err := becomeSubreaper(); err != nil {
 			a.log.Warn("orphans of tasks go to another process", "error", err)
 		}

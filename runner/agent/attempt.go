@@ -31,6 +31,9 @@ type attempt struct {
 
 	output *output // the task's log
 	saver  *saver  // nil without a checkpoint
+	// transparent is nil unless the checkpoint's method is criu.
+	transparent *transparent
+	frozen      bool // it was dumped and ended
 
 	begun time.Time // acceptance, with the monotonic clock
 	// preparing ends when the attempt is told to stop.
@@ -85,7 +88,13 @@ func newAttempt(a *Agent, assignment job.Assignment, serial int) *attempt {
 	t.end = job.AttemptEnd{AttemptID: id, Started: t.begun, Step: job.StepPreparing, Restored: assignment.Restore}
 	t.preparing, t.stopPrepare = context.WithCancel(a.life)
 	t.output = newOutput(a, id)
-	if assignment.Execution.Checkpoint != nil {
+	if c := assignment.Execution.Checkpoint; c != nil {
+		if c.Method == job.CheckpointCRIU {
+			// All paths are the same for the next attempt, wherever it is.
+			t.dir = fixedDir(a.fixedHome, a.config.Run, id)
+			t.work, t.noticeFile, t.socketPath = filepath.Join(t.dir, "work"), filepath.Join(t.dir, "notice.json"), filepath.Join(t.dir, "s")
+			t.transparent = &transparent{t: t}
+		}
 		t.saver = newSaver(t)
 	}
 	return t

@@ -36,7 +36,8 @@ func (t *attempt) commit() error {
 	if succeeded {
 		err = t.commitOutput(ctx)
 	}
-	if t.saver == nil || !succeeded && !(code == job.ExitSaved && !killed) && len(stops) == 0 {
+	nothing := t.saver == nil || t.transparent != nil && !t.transparent.dumped()
+	if nothing || !succeeded && !(code == job.ExitSaved && !killed) && len(stops) == 0 {
 		if t.saver != nil {
 			t.saver.close() // what it is saving now may be half written
 		}

@@ -91,7 +91,7 @@ func (t *attempt) environment() environment {
 	if t.job.Restore != nil {
 		env[varResumed] = "1"
 	}
-	if dir := t.checkpointDir(); dir != "" {
+	if dir := t.checkpointDir(); dir != "" && t.transparent == nil {
 		env[varCheckpoint] = dir
 	}
 	if dir := t.outputDir(); dir != "" {

@@ -67,6 +67,8 @@ type tree struct {
 	cgroup  *cgroup
 	pipe    *pipe
 
+	outputName string // of the pipe, as the system calls it
+
 	oomKills int64
 	strays   int // live descendants that had to be killed
 	usage    job.Usage
@@ -74,6 +76,11 @@ type tree struct {
 
 // spawn starts a command in a cgroup of its own, its output to the log.
 func (t *attempt) spawn(c command, kind string) (*tree, error) {
+	return t.spawnBy(c, kind, t.agent.processes.start)
+}
+
+// spawnBy does so by another way to start it.
+func (t *attempt) spawnBy(c command, kind string, start func(command) (*process, error)) (*tree, error) {
 	cg, err := t.agent.cgroups.create(filepath.Base(t.dir)+"."+kind, t.job.Execution.MemoryLimit)
 	if err != nil {
 		// A limit is a service, not a promise: without it the task still runs.
@@ -86,12 +93,13 @@ func (t *attempt) spawn(c command, kind string) (*tree, error) {
 		return nil, err
 	}
 	c.output, c.cgroup = p.write, cg
-	process, err := t.agent.processes.start(c)
-	if err != nil && cg != nil {
+	name := p.name()
+	process, err := start(c)
+	if errno := syscall.Errno(0); err != nil && cg != nil && errors.As(err, &errno) {
 		// A kernel may let us make a cgroup and not let us start in it.
 		refused := err
 		c.cgroup = nil
-		if process, err = t.agent.processes.start(c); err == nil {
+		if process, err = start(c); err == nil {
 			t.warn("the task runs without a cgroup: %v", refused)
 			cg.remove()
 			cg = nil
@@ -103,7 +111,7 @@ func (t *attempt) spawn(c command, kind string) (*tree, error) {
 		cg.remove()
 		return nil, err
 	}
-	return &tree{process: process, cgroup: cg, pipe: p}, nil
+	return &tree{process: process, cgroup: cg, pipe: p, outputName: name}, nil
 }
 
 // finish kills what is left of the tree after its first process has ended,
@@ -135,10 +143,16 @@ func (t *attempt) execute() error {
 	t.mu.Lock()
 	t.cgroup = tree.cgroup
 	t.mu.Unlock()
+	if t.transparent != nil {
+		t.transparent.running(tree)
+	}
 	t.setStep(job.StepRunning)
 	stopSaves := t.saveNowAndThen()
 	signalled := t.await(tree.process)
 	stopSaves()
+	if t.transparent != nil {
+		t.transparent.running(nil)
+	}
 	t.mu.Lock()
 	t.cgroup = nil
 	t.mu.Unlock()
@@ -150,6 +164,9 @@ func (t *attempt) execute() error {
 }
 
 func (t *attempt) startCommand() (*tree, error) {
+	if t.transparent != nil && t.job.Restore != nil {
+		return t.transparent.start()
+	}
 	env := t.environment()
 	argv := t.expandAll(t.job.Execution.Command)
 	path, err := lookPath(argv[0], env["PATH"], t.work)
@@ -159,7 +176,11 @@ func (t *attempt) startCommand() (*tree, error) {
 	if t.preparing.Err() != nil {
 		return nil, t.preparing.Err() // told to stop in the meantime
 	}
-	tree, err := t.spawn(command{path: path, argv: argv, dir: t.work, env: env.list()}, "task")
+	c := command{path: path, argv: argv, dir: t.work, env: env.list()}
+	if t.transparent != nil {
+		c.session, c.pid = true, firstPID(t.id)
+	}
+	tree, err := t.spawn(c, "task")
 	switch {
 	case err == nil:
 		return tree, nil
@@ -206,7 +227,11 @@ func (t *attempt) await(p *process) (signalled bool) {
 				return s != nil
 			default:
 			}
-			if s == nil {
+			switch {
+			case s != nil:
+			case t.freeze(p, stops):
+				s = &stopping{signalled: time.Now(), killAfter: defaultKillAfter}
+			default:
 				s = t.signalTask(p, stops)
 			}
 			kill.Reset(max(0, min(replan, time.Until(s.killTime(t)))))
@@ -344,7 +369,7 @@ func (t *attempt) recordExit(tr *tree, signalled bool) {
 		if tr.oomKills > 0 && status.Exited() && status.ExitStatus() == 0 {
 			end.Warnings = append(end.Warnings, fmt.Sprintf("exit code 0, although the kernel killed %d of its processes for want of memory", tr.oomKills))
 		}
-		if tr.strays > 0 {
+		if tr.strays > 0 && !t.frozen {
 			end.Warnings = append(end.Warnings, fmt.Sprintf("%d of its processes were still running at its end and were killed", tr.strays))
 		}
 	})

@@ -137,6 +137,20 @@ func newPipe(w io.Writer) (*pipe, error) {
 	return p, nil
 }
 
+// name is what the system calls it in /proc: "pipe:[4711]".
+func (p *pipe) name() string {
+	var stat syscall.Stat_t
+	raw, err := p.read.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	_ = raw.Control(func(fd uintptr) { err = syscall.Fstat(int(fd), &stat) })
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("pipe:[%d]", stat.Ino)
+}
+
 // onlyReader and onlyWriter hide the shortcuts that io.Copy would take.
 type onlyReader struct{ io.Reader }
 type onlyWriter struct{ io.Writer }

@@ -24,17 +24,22 @@ func (t *attempt) prepare(ctx context.Context) error {
 	if err := checkAssignment(t.job); err != nil {
 		return agentFault(err)
 	}
-	if err := os.RemoveAll(t.dir); err != nil {
-		return agentFault(err)
+	if t.transparent != nil {
+		sweep(noGroup, t.marker(), nil) // what an earlier life of the agent left; it has the pids
 	}
-	if err := os.MkdirAll(t.dir, 0o755); err != nil {
-		return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
+	if err := t.makeFolder(); err != nil {
+		return err
 	}
 	if err := t.layInputs(ctx); err != nil {
 		return err
 	}
 	if err := t.layWorkdir(ctx); err != nil {
 		return err
+	}
+	if t.transparent != nil {
+		if err := t.transparent.ready(ctx); err != nil { // after the setup, which may install it
+			return err
+		}
 	}
 	for _, dir := range []string{t.checkpointDir(), t.outputDir()} {
 		if dir == "" {
@@ -45,6 +50,22 @@ func (t *attempt) prepare(ctx context.Context) error {
 		}
 	}
 	return t.restore(ctx)
+}
+
+// makeFolder makes the attempt's folder, empty.
+func (t *attempt) makeFolder() error {
+	err := os.RemoveAll(t.dir)
+	if err == nil {
+		err = os.MkdirAll(t.dir, 0o755)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case t.transparent != nil && !isFull(err):
+		return startFault(fmt.Errorf("checkpoint method criu has the task work in %s, which cannot be made: %w; "+
+			"the agent needs root's powers for it, otherwise give the task a checkpoint path that it writes itself", t.dir, err))
+	}
+	return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
 }
 
 // checkAssignment refuses what would lead out of the attempt's folder. A
@@ -59,7 +80,10 @@ func checkAssignment(a job.Assignment) error {
 	if len(a.Execution.Command) == 0 || a.Execution.Command[0] == "" {
 		return errors.New("the assignment has no command")
 	}
-	if c := a.Execution.Checkpoint; c != nil && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
+	if c := a.Execution.Checkpoint; c != nil && c.Method != "" && c.Method != job.CheckpointCRIU {
+		return fmt.Errorf("this agent does not know the checkpoint method %q", c.Method)
+	}
+	if c := a.Execution.Checkpoint; c != nil && c.Method == "" && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
 		return fmt.Errorf("the checkpoint's path %q is not below the working directory", c.Path)
 	}
 	if o := a.Execution.Output; o != nil && !filepath.IsLocal(o.Path) {
@@ -75,6 +99,9 @@ func checkAssignment(a job.Assignment) error {
 
 // checkpointDir is the directory that is saved, "" for none.
 func (t *attempt) checkpointDir() string {
+	if t.transparent != nil {
+		return filepath.Join(t.dir, "checkpoint")
+	}
 	if c := t.job.Execution.Checkpoint; c != nil {
 		return filepath.Join(t.work, c.Path)
 	}
@@ -159,6 +186,11 @@ func (t *attempt) restore(ctx context.Context) error {
 	default:
 		return err
 	}
+	if t.transparent != nil {
+		if err := t.transparent.layFiles(ctx); err != nil {
+			return err
+		}
+	}
 	t.saver.startFrom(*ref)
 	t.output.note("attempt %d on %s, restored checkpoint %d-%d (%s in %s)", t.id.Attempt, t.agent.instance,
 		ref.Attempt, ref.Sequence, bytesText(ref.Bytes), time.Since(begun).Round(time.Millisecond))
@@ -216,6 +248,9 @@ func checkpointRef(c job.CheckpointRef) checkpointing.Ref {
 // that a large one holds up nothing.
 func (t *attempt) clean() {
 	gone := t.agent.trash.path()
+	if t.transparent != nil { // it may lie on another volume
+		gone = t.dir + ".gone-" + t.agent.boot + "-" + filepath.Base(gone)
+	}
 	if err := os.Rename(t.dir, gone); err != nil {
 		if !errors.Is(err, syscall.ENOENT) {
 			t.log.Warn("the attempt's folder cannot be removed", "error", err)

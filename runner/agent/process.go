@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -17,8 +18,13 @@ type command struct {
 	argv   []string
 	dir    string
 	env    []string
-	output *os.File // stdout and stderr
-	cgroup *cgroup  // nil: none
+	output *os.File   // stdout and stderr
+	cgroup *cgroup    // nil: none
+	files  []*os.File // it inherits, from number 3 on
+	// session: it leads a session of its own, not only a group.
+	session bool
+	// pid that it gets where that is free and the system lets us choose; 0: any.
+	pid int
 }
 
 // process is a started process, the leader of its own process group. The
@@ -57,6 +63,10 @@ type processes struct {
 	forking sync.RWMutex
 	mu      sync.Mutex
 	waiting map[int]*process
+	// expected counts those who announced a child that is not started here;
+	// unclaimed are children that ended meanwhile.
+	expected  int
+	unclaimed map[int]collected
 }
 
 func newProcesses(reap bool) *processes {
@@ -99,16 +109,71 @@ func fork(c command, null *os.File) (pid int, err error) {
 			return
 		}
 		defer leave()
+		if c.session {
+			attr.Setsid, attr.Setpgid = true, false
+		}
+		if c.pid > 0 {
+			choosePID(c.pid)
+		}
+		files := []uintptr{null.Fd(), c.output.Fd(), c.output.Fd()}
+		for _, file := range c.files {
+			files = append(files, file.Fd())
+		}
 		pid, err = syscall.ForkExec(c.path, c.argv, &syscall.ProcAttr{
 			Dir:   c.dir,
 			Env:   c.env,
-			Files: []uintptr{null.Fd(), c.output.Fd(), c.output.Fd()},
+			Files: files,
 			Sys:   attr,
 		})
 	}()
 	<-done
 	runtime.KeepAlive(c.output)
+	runtime.KeepAlive(c.files)
 	return pid, err
+}
+
+// choosePID has the next process get this id, or the next one that is free. It
+// is a wish: where it is refused any id will do.
+func choosePID(pid int) {
+	_ = os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0)
+}
+
+// collected is how a child ended that nobody had announced.
+type collected struct {
+	status syscall.WaitStatus
+	usage  syscall.Rusage
+}
+
+// expect announces that another program will make a child of this one. claim
+// takes it in by its pid; until done, one that ends at once is not lost.
+func (ps *processes) expect() (claim func(pid int) *process, done func()) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.expected++
+	return ps.claim, func() {
+		ps.mu.Lock()
+		defer ps.mu.Unlock()
+		if ps.expected--; ps.expected == 0 {
+			ps.unclaimed = nil
+		}
+	}
+}
+
+func (ps *processes) claim(pid int) *process {
+	p := &process{pid: pid, done: make(chan struct{})}
+	if !ps.reap {
+		go p.wait()
+		return p
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if e, ok := ps.unclaimed[pid]; ok {
+		delete(ps.unclaimed, pid)
+		p.finish(e.status, e.usage)
+		return p
+	}
+	ps.waiting[pid] = p
+	return p
 }
 
 // wait collects this one process.
@@ -164,6 +229,12 @@ func (ps *processes) collectEnded() {
 		ps.mu.Lock()
 		p := ps.waiting[pid]
 		delete(ps.waiting, pid)
+		if p == nil && ps.expected > 0 {
+			if ps.unclaimed == nil {
+				ps.unclaimed = map[int]collected{}
+			}
+			ps.unclaimed[pid] = collected{status, usage}
+		}
 		ps.mu.Unlock()
 		if p != nil {
 			p.finish(status, usage)

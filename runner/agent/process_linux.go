@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"math"
 	"runtime"
 	"syscall"
 
@@ -21,6 +22,14 @@ func attributes(cg *cgroup) (attr *syscall.SysProcAttr, leave func(), err error)
 // lockThread binds the goroutine to its thread for good: the thread ends with
 // the goroutine, and what was done to it ends too.
 func lockThread() { runtime.LockOSThread() }
+
+// keepOpenFiles has no process inherit what this one has open, or has inherited
+// itself from whatever started it. An old kernel refuses, which costs nothing
+// but that.
+func keepOpenFiles() {
+	const firstOther = 3
+	_ = unix.CloseRange(firstOther, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+}
 
 // becomeSubreaper makes orphaned descendants children of this process, so that
 // they can be found and collected.

@@ -127,6 +127,11 @@ func (s *saver) save(ctx context.Context) (saved, error) {
 		return saved{}, err
 	}
 	defer s.release()
+	if s.t.transparent != nil {
+		if err := s.t.transparent.refresh(ctx); err != nil {
+			return saved{}, err
+		}
+	}
 	print := look(s.dir)
 	s.mu.Lock()
 	if s.closed {

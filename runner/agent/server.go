@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
@@ -33,7 +34,7 @@ type server struct {
 
 // listen starts a server at path.
 func listen(ctx context.Context, path string, handle func(context.Context, net.Conn, control.Request)) (*server, error) {
-	l, err := control.Listen(path)
+	l, err := socket.Listen(path)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +135,8 @@ func (t *attempt) serve() (*server, error) {
 			refuse(conn, fmt.Sprintf("%q is no operation", request.Op), "there are save, restore and status")
 		case t.saver == nil:
 			refuse(conn, fmt.Sprintf("task %s has no checkpoint", t.id.Task), "give it a checkpoint block with a path in the job file")
+		case t.transparent != nil:
+			refuse(conn, fmt.Sprintf("the checkpoint of task %s is made from outside (method criu)", t.id.Task), "the agent saves it at its interval and on a notice; a task that chooses its moments has a checkpoint path")
 		case request.Op == control.OpSave:
 			t.answerSave(ctx, conn, request)
 		default:

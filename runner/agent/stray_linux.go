@@ -33,6 +33,24 @@ func strays(group int, marker string) []int {
 	return pids
 }
 
+// threads are the ids of all threads of the processes, those of the processes
+// among them.
+func threads(pids []int) []int {
+	ids := []int{}
+	for _, pid := range pids {
+		entries, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+		if err != nil {
+			continue
+		}
+		for _, entry := range entries {
+			if id, err := strconv.Atoi(entry.Name()); err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
 // living are those of pids that are no zombies.
 func living(pids []int) []int {
 	var alive []int

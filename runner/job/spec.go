@@ -84,11 +84,19 @@ type Execution struct {
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
 
-// Checkpoint names the directory, below the working directory, that is saved.
+// Checkpoint says what is saved of a task.
 type Checkpoint struct {
-	Path     string   `json:"path"`
+	// Path of the directory, below the working directory, that is saved; ""
+	// with CheckpointCRIU.
+	Path string `json:"path"`
+	// Method is "" for the task's own files, or CheckpointCRIU.
+	Method   string   `json:"method,omitempty"`
 	Interval Duration `json:"interval"` // between background saves; 0: only on notice and on request
 }
+
+// CheckpointCRIU is the method for tasks that write no checkpoint: their
+// processes are dumped and restored by CRIU.
+const CheckpointCRIU = "criu"
 
 // Output names the directory, below the working directory, that is committed
 // when the attempt succeeds.

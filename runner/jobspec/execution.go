@@ -56,7 +56,16 @@ func (l *loader) readCheckpoint(c *content, s scope) *job.Checkpoint {
 		st := l.setting(checkpointSchema, "interval", s, c)
 		st.invalid(st.where, "an interval is at least 1s, or 0 for saves on a notice and on request alone")
 	}
-	if !st.require(c) {
+	method, ok := l.setting(checkpointSchema, "method", s, c).text()
+	switch {
+	case !ok:
+		return nil
+	case method == job.CheckpointCRIU && st.given():
+		st.invalid(st.where, "with method = \"criu\" processes are saved, not a directory; remove path, or method")
+		return nil
+	case method == job.CheckpointCRIU:
+		return &job.Checkpoint{Method: method, Interval: job.Duration(interval)}
+	case !st.require(c):
 		return nil
 	}
 	path, ok := l.readPath(st)
@@ -85,7 +94,7 @@ func (l *loader) readOutput(c *content, s scope) *job.Output {
 // checkApart reports a checkpoint and an output that lie in each other: the
 // one is put back at a start, the other is new with each attempt.
 func (l *loader) checkApart(c *content, execution job.Execution) {
-	if execution.Checkpoint == nil || execution.Output == nil {
+	if execution.Checkpoint == nil || execution.Checkpoint.Path == "" || execution.Output == nil {
 		return
 	}
 	checkpoint, output := execution.Checkpoint.Path, execution.Output.Path

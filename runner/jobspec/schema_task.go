@@ -1,5 +1,7 @@
 package jobspec
 
+import "github.com/spotrelay/spotrelay/runner/job"
+
 var taskSchema = &blockSchema{
 	name: "task", label: "name",
 	description: "A unit of work; with `count` or `for_each` an array of them. Names have lower-case letters, digits, `-` and `_`, begin with a letter, and are at most 63 long. It stands in the job block, and may have blocks `resources` and `retries` as the job has.",
@@ -56,13 +58,14 @@ var resourcesSchema = &blockSchema{
 
 var checkpointSchema = &blockSchema{
 	name: "checkpoint", single: true,
-	description: "The directory in which the task keeps its state. It is saved to the bucket and is there again when the next attempt starts.",
+	description: "What is saved of the task, to be there again when the next attempt starts: the directory in which it keeps its state, or, with `method = \"criu\"`, its processes as they are.",
 	example: `checkpoint {
   path     = "ckpt"
   interval = "5m"
 }`,
 	attributes: []attributeSchema{
-		{name: "path", kind: kindString, required: true, description: "The directory, relative to the working directory.", example: `"ckpt"`},
+		{name: "path", kind: kindString, defText: "needed, unless `method` is `\"criu\"`", description: "The directory, relative to the working directory.", example: `"ckpt"`},
+		{name: "method", kind: kindString, def: `"files"`, oneOf: []string{"files", job.CheckpointCRIU}, description: "`files` saves the directory that the task writes. `criu` is for programs that write no checkpoint: their processes are dumped and go on from there, where CRIU is on the instance. See [programs](programs.md).", example: `"criu"`},
 		{name: "interval", kind: kindDuration, def: `"5m"`, description: "Between background saves; 0 saves only on a notice and when the task asks for it.", example: `"10m"`},
 	},
 }

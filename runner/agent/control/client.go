@@ -4,42 +4,24 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"iter"
+
+	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 )
 
 // Call asks the agent at the socket and waits for the answer. An answer that
 // is not OK is no error of Call.
 func Call(ctx context.Context, path string, request Request) (Answer, error) {
-	conn, err := Dial(ctx, path)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if err := json.NewEncoder(conn).Encode(request); err != nil {
-		return Answer{}, fmt.Errorf("asking the agent: %w", err)
-	}
 	var answer Answer
-	if err := json.NewDecoder(conn).Decode(&answer); err != nil {
-		if ctx.Err() != nil {
-			return Answer{}, ctx.Err()
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errors.New("it ended before it answered")
-		}
-		return Answer{}, fmt.Errorf("the agent gave no answer: %w", err)
-	}
-	return answer, nil
+	err := socket.Ask(ctx, path, request, &answer)
+	return answer, err
 }
 
 // Watch yields the machine's events until ctx ends, the agent ends (which is
 // no error) or the connection fails.
 func Watch(ctx context.Context, path string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		conn, err := Dial(ctx, path)
+		conn, err := socket.Dial(ctx, path)
 		if err != nil {
 			yield(Event{}, err)
 			return

@@ -1,4 +1,4 @@
-package control
+package socket
 
 import (
 	"context"
@@ -26,9 +26,10 @@ func TestLongPaths(t *testing.T) {
 				t.Errorf("socket: %v, %v", info, err)
 			}
 			go serveOnce(t, l)
-			answer, err := Call(t.Context(), path, Request{Op: OpSave, Background: true})
-			if err != nil || !answer.OK || answer.Error != "save true" {
-				t.Errorf("answer %+v, %v", answer, err)
+			var answer string
+			err = Ask(t.Context(), path, []string{"save", "now"}, &answer)
+			if err != nil || answer != "save now" {
+				t.Errorf("answer %q, %v", answer, err)
 			}
 			l.Close()
 			if _, err := os.Stat(path); !os.IsNotExist(err) {
@@ -54,22 +55,18 @@ func serveOnce(t *testing.T, l net.Listener) {
 		return
 	}
 	defer conn.Close()
-	var request Request
+	var request []string
 	if err := json.NewDecoder(conn).Decode(&request); err != nil {
 		t.Error(err)
 	}
-	text := string(request.Op)
-	if request.Background {
-		text += " true"
-	}
-	if err := json.NewEncoder(conn).Encode(Answer{OK: true, Error: text}); err != nil {
+	if err := json.NewEncoder(conn).Encode(strings.Join(request, " ")); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestCallFails(t *testing.T) {
+func TestAskFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	if _, err := Call(t.Context(), path, Request{Op: OpStatus}); err == nil || !strings.Contains(err.Error(), path) {
+	if err := Ask(t.Context(), path, "status", new(string)); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("no agent: %v", err)
 	}
 	l, err := Listen(path)
@@ -83,12 +80,12 @@ func TestCallFails(t *testing.T) {
 			conn.Close() // as an agent that dies
 		}
 	}()
-	if _, err := Call(t.Context(), path, Request{Op: OpStatus}); err == nil {
+	if err := Ask(t.Context(), path, "status", new(string)); err == nil {
 		t.Error("an agent that hung up gave an answer")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := Call(ctx, path, Request{Op: OpStatus}); err == nil || ctx.Err() == nil {
+	if err := Ask(ctx, path, "status", new(string)); err == nil || ctx.Err() == nil {
 		t.Errorf("an agent that is silent: %v", err)
 	}
 }

@@ -1,8 +1,14 @@
-package control
+// Package socket is how a task and the agent of its instance reach each other:
+// a socket in a folder whose path may be longer than the system allows, and on
+// it one line of JSON as the request and one as its answer.
+package socket
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +31,29 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 		return nil, fmt.Errorf("no agent answers at %s: %w", path, err)
 	}
 	return conn, nil
+}
+
+// Ask sends request to the agent at the socket and reads one answer.
+func Ask(ctx context.Context, path string, request, answer any) error {
+	conn, err := Dial(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := json.NewEncoder(conn).Encode(request); err != nil {
+		return fmt.Errorf("asking the agent: %w", err)
+	}
+	if err := json.NewDecoder(conn).Decode(answer); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("it ended before it answered")
+		}
+		return fmt.Errorf("the agent gave no answer: %w", err)
+	}
+	return nil
 }
 
 // Listen makes a socket at path, which may be longer than MaxPath, in place of
