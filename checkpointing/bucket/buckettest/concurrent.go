@@ -162,7 +162,7 @@ func create(ctx context.Context, b bucket.Bucket, key string) error {
 		before := err
 		_, err = b.Put(ctx, key, strings.NewReader("x"), bucket.IfAbsent())
 		if errors.Is(err, bucket.ErrConflict) && before != nil {
-			return nil // the one before took place
+			return nil //nolint:nilerr // the one before took place
 		}
 		if !errors.Is(err, bucket.ErrUnavailable) {
 			return err
