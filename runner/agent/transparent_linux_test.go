@@ -265,7 +265,7 @@ func TestTransparentCannotWork(t *testing.T) {
 		a := transparentTask(1, 0)
 		r.assign(a)
 		end := r.end(a.AttemptID)
-		if !end.StartFailed || end.Exited || len(end.Warnings) != 1 || !strings.Contains(end.Warnings[0], want) || !strings.Contains(end.Warnings[0], "checkpoint path that it writes itself") {
+		if !end.StartFailed || end.Exited || !strings.Contains(end.Fault, want) || !strings.Contains(end.Fault, "checkpoint path that it writes itself") {
 			t.Errorf("end: %+v", end)
 		}
 	}
