@@ -49,6 +49,11 @@ type SaveOptions struct {
 	Keep func(path string, entry fs.DirEntry) bool
 	// BytesPerSecond bounds the sending; 0 is unbounded.
 	BytesPerSecond int64
+	// Rehash reads every file. Otherwise one is taken for unchanged when its
+	// size, times, inode and device are those that this engine saw when it
+	// saved or restored it last. A program that writes through a memory map
+	// without msync changes a file without a sign of it.
+	Rehash bool
 	// Progress is called now and then, from one goroutine; may be nil.
 	Progress func(Progress)
 }
@@ -79,7 +84,9 @@ const (
 // SaveResult is a committed checkpoint with what it cost.
 type SaveResult struct {
 	Ref       Ref
-	BytesSent int64         // chunks that were not there yet, as stored
+	BytesSent int64         // packs that were not there yet, as stored
+	BytesRead int64         // of files that had changed or were not known
+	Packs     int           // that were sent or found to be there
 	Elapsed   time.Duration // from the call to the commit
 	// Skipped names what a checkpoint cannot hold, with the reason: sockets,
 	// FIFOs, devices, and links that lead out of the directory.
@@ -88,6 +95,16 @@ type SaveResult struct {
 
 // RestoreOptions says how to restore.
 type RestoreOptions struct {
+	// Only restores the files whose paths match one of these patterns, as
+	// doublestar has them: * and ? within a name, ** over any number of
+	// directories, {a,b}, [a-z]. A directory that matches takes along what is
+	// in it. The restored directory then holds these files and nothing else.
+	// Empty is all.
+	Only []string
+	// Reuse takes over what is already in the directory and right, by its
+	// content, or by its size, times and inode where this engine saved or
+	// restored it. It is for directories that nothing writes to meanwhile.
+	Reuse          bool
 	BytesPerSecond int64
 	Progress       func(Progress)
 }

@@ -1,8 +1,6 @@
 package checkpointing
 
 import (
-	"context"
-	"io"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -56,6 +54,11 @@ func (r *reporter) update(change func(*Progress)) {
 	}
 }
 
+// shared counts bytes that need not be sent.
+func (r *reporter) shared(n int64) {
+	r.update(func(p *Progress) { p.BytesShared += n })
+}
+
 func (r *reporter) stage(stage Stage) {
 	r.update(func(p *Progress) { p.Stage = stage })
 }
@@ -82,27 +85,3 @@ func newLimiter(bytesPerSecond int64) *rate.Limiter {
 	burst := min(max(int(bytesPerSecond/16), minBurst), maxBurst)
 	return rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
 }
-
-// paced reads no faster than its limiter allows, and tells of what it read.
-type paced struct {
-	ctx     context.Context
-	body    io.ReadSeeker
-	limiter *rate.Limiter
-	read    func(n int)
-}
-
-func (p *paced) Read(b []byte) (int, error) {
-	if burst := p.limiter.Burst(); len(b) > burst {
-		b = b[:burst]
-	}
-	n, err := p.body.Read(b)
-	if n > 0 {
-		if err := p.limiter.WaitN(p.ctx, n); err != nil {
-			return 0, err
-		}
-		p.read(n)
-	}
-	return n, err
-}
-
-func (p *paced) Seek(offset int64, whence int) (int64, error) { return p.body.Seek(offset, whence) }

@@ -77,12 +77,12 @@ func TestPoorPacksAreLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := 0
-	for _, c := range m.Chunks {
-		held += c.Size
+	held := int64(0)
+	for _, p := range m.Packs {
+		held += p.Size
 	}
 	if held > 20_000 {
-		t.Errorf("11 kB of files hold %d bytes of chunks", held)
+		t.Errorf("11 kB of files hold %d bytes of packs", held)
 	}
 }
 
@@ -100,7 +100,7 @@ func TestAppendSharesChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := mustSave(t, e, from, ID{1, 2}, &first.Ref)
-	if first.BytesSent < 17<<20 || second.BytesSent > chunkSize {
+	if first.BytesSent < 17<<20 || second.BytesSent > regionSize {
 		t.Errorf("the first save sent %d bytes, the second %d", first.BytesSent, second.BytesSent)
 	}
 }
@@ -140,10 +140,13 @@ func TestMemoryIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block := []byte(noise(1, chunkSize))
+	const length = 4 << 20
+	block := []byte(noise(1, length))
 	for i := range int64(40) {
-		block[0] = byte(i)
-		if _, err := f.WriteAt(block, i*6*chunkSize); err != nil {
+		for at := 0; at < length; at += regionSize {
+			block[at] = byte(i)
+		}
+		if _, err := f.WriteAt(block, i*6*length); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -157,7 +160,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if used := peak(func() { result = mustSave(t, e, from, ID{1, 1}, nil) }); used > bound {
 		t.Errorf("the save took %d MiB", used>>20)
 	}
-	if result.Ref.Bytes != 1<<30 || result.BytesSent < 40*chunkSize {
+	if result.Ref.Bytes != 1<<30 || result.BytesSent < 40*length {
 		t.Errorf("saved %+v", result)
 	}
 	if used := peak(func() { mustRestore(t, e, result.Ref, to) }); used > bound {

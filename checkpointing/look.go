@@ -1,0 +1,21 @@
+package checkpointing
+
+import "io/fs"
+
+// look is what one look at a file tells.
+type look struct {
+	signature
+	mode fs.FileMode
+	// allocated is how many bytes of it lie on the disk; less than its size
+	// when it has holes. It is the size where that is not known.
+	allocated int64
+	links     uint64
+}
+
+// signature tells whether a file may have changed between two looks.
+type signature struct {
+	device, inode uint64
+	size          int64
+	modified      int64 // nanoseconds since 1970
+	changed       int64 // ctime; zero where there is none
+}
