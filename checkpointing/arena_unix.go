@@ -13,6 +13,7 @@ func mapBuffer(size int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no memory for a pack of %d bytes: %w", size, err)
 	}
+	adviseHuge(b)
 	return b, nil
 }
 

@@ -3,7 +3,6 @@ package checkpointing
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -24,6 +23,8 @@ type fetching struct {
 	// use takes verified content, which it must not keep. It is called from
 	// several goroutines.
 	use func(w *fetcher, chunk int, content []byte) error
+	// tolerate tells whether to go on after an error; nil never does.
+	tolerate func(error) bool
 }
 
 // fetcher is what one goroutine uses again and again.
@@ -56,14 +57,13 @@ func (f *fetching) span(ctx context.Context, w *fetcher, s span) error {
 	w.next = 0
 	_, err := retry(ctx, func() (struct{}, error) { return struct{}{}, f.rest(ctx, w, s) })
 	f.lanes.leave(s.to-s.from, time.Since(start))
-	var ours *Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &ours):
-		return err
+	if err != nil && !isOurs(err) {
+		err = f.e.lost(f.op, s.pack.key(), err)
 	}
-	return f.e.lost(f.op, s.pack.key(), err)
+	if err != nil && f.tolerate != nil && f.tolerate(err) {
+		return nil
+	}
+	return err
 }
 
 // rest reads what is left of a span.

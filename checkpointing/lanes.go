@@ -25,7 +25,9 @@ type lanes struct {
 	since   time.Time // of the window
 	bytes   int64     // done in the window
 	done    int
+	full    bool    // all lanes were in use
 	best    float64 // bytes a second of the last window
+	known   bool
 	perByte float64 // seconds, smoothed, of one transfer
 }
 
@@ -51,6 +53,7 @@ func (l *lanes) enter(ctx context.Context) error {
 		l.mu.Lock()
 		if l.busy < l.limit {
 			l.busy++
+			l.full = l.full || l.busy == l.limit
 			if l.since.IsZero() {
 				l.since = time.Now()
 			}
@@ -71,15 +74,14 @@ func (l *lanes) enter(ctx context.Context) error {
 func (l *lanes) leave(bytes int, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full := l.busy == l.limit
 	l.busy--
 	close(l.freed)
 	l.freed = make(chan struct{})
 	if bytes == 0 {
 		return
 	}
-	if perByte := took.Seconds() / float64(bytes); l.perByte == 0 {
-		l.perByte = perByte
+	if perByte := took.Seconds() / float64(bytes); !l.known {
+		l.known, l.perByte = true, perByte
 	} else {
 		l.perByte += (perByte - l.perByte) / 8
 	}
@@ -87,15 +89,15 @@ func (l *lanes) leave(bytes int, took time.Duration) {
 	if l.done++; l.done < l.limit {
 		return
 	}
-	l.adapt(full)
-	l.since, l.bytes, l.done = time.Now(), 0, 0
+	l.adapt()
+	l.since, l.bytes, l.done, l.full = time.Now(), 0, 0, false
 }
 
-// adapt compares the window with the one before. Where the lanes are not all
-// in use, something else is the limit.
-func (l *lanes) adapt(full bool) {
+// adapt compares the window with the best one before. Where the lanes are not
+// all in use, something else is the limit.
+func (l *lanes) adapt() {
 	elapsed := time.Since(l.since).Seconds()
-	if elapsed <= 0 || !full {
+	if elapsed <= 0 || !l.full {
 		return
 	}
 	speed := float64(l.bytes) / elapsed
@@ -109,13 +111,12 @@ func (l *lanes) adapt(full bool) {
 	}
 }
 
-// slow is how long a transfer may take before another one is tried beside it;
-// zero while that is not known.
+// slow is how long a transfer may take before another one is tried beside it.
 func (l *lanes) slow(bytes int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.perByte == 0 {
-		return 0
+	if !l.known {
+		return firstHedge
 	}
 	usual := time.Duration(l.perByte * float64(bytes) * float64(time.Second))
 	return max(4*usual, leastHedge)

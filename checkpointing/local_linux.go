@@ -45,3 +45,7 @@ func (f *localFile) data(offset, size int64) (start, end int64) {
 	}
 	return min(start, size), min(end, size)
 }
+
+// adviseHuge asks for large pages, which cost fewer faults; it does not matter
+// when there are none.
+func adviseHuge(b []byte) { _ = unix.Madvise(b, unix.MADV_HUGEPAGE) }

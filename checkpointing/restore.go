@@ -258,6 +258,6 @@ func (r *restoring) remember(ctx context.Context, dir string, ref Ref) {
 		for n, x := range e.Extents {
 			parts[n] = part{offset: x.Offset, content: contents[x.Chunk]}
 		}
-		known.items[e.Path] = &item{signature: seen.signature, parts: parts}
+		known.items[e.Path] = &item{signature: seen.signature, parts: parts, likely: e.Size}
 	}
 }

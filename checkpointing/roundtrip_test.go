@@ -61,6 +61,7 @@ func drawContent(t *rapid.T, seed uint64) string {
 // TestRoundTrip saves a random tree, then another one based on it, and
 // restores both, the second over the first.
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	b := openBucket(t)
 	e := Open(b)
 	attempt, memory := 0, memoryDir(t)

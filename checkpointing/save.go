@@ -141,6 +141,14 @@ func (s *saving) prepare(ctx context.Context) error {
 	epochContext, stop := context.WithCancel(ctx)
 	s.stopEpoch = stop
 	s.epoch = s.e.askEpoch(epochContext)
+	if err := s.useBase(ctx); err != nil {
+		return err
+	}
+	return s.useSent(ctx)
+}
+
+// useBase reads the base.
+func (s *saving) useBase(ctx context.Context) error {
 	var m *manifest
 	if s.opts.Base != nil {
 		var err error
@@ -155,7 +163,7 @@ func (s *saving) prepare(ctx context.Context) error {
 		}
 	}
 	s.base = newBase(s.e, m)
-	return s.useSent(ctx)
+	return nil
 }
 
 // useSent takes over what was sent before and not committed, if it is sure to
@@ -178,20 +186,27 @@ func (s *saving) useSent(ctx context.Context) error {
 	return nil
 }
 
-// keepForLater remembers what was read and sent, for the next save.
+// keepForLater remembers what was read and sent and is not committed.
 func (s *saving) keepForLater() {
-	<-s.epoch.done
-	if s.epoch.err != nil || s.sent == nil {
+	if s.epoch == nil || s.sent == nil {
 		return
 	}
-	s.sent.epoch = s.epoch.epoch.id
-	m := s.memory
-	m.sent = s.sent
-	m.items = maps.Clone(s.memory.items)
-	if m.items == nil {
-		m.items = map[string]*item{}
+	<-s.epoch.done
+	if s.epoch.err != nil {
+		return
 	}
-	maps.Copy(m.items, s.items)
+	if s.sent.epoch != s.epoch.epoch.id { // it is new, and nobody else's
+		s.sent.epoch = s.epoch.epoch.id
+	}
+	m := s.e.recall(s.scanner.dir)
+	m.sent = s.sent
+	if m.ref == s.memory.ref { // otherwise another save has read it since
+		m.items = maps.Clone(m.items)
+		if m.items == nil {
+			m.items = map[string]*item{}
+		}
+		maps.Copy(m.items, s.items)
+	}
 	s.e.remember(s.scanner.dir, m)
 }
 

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
 
 // TestManySmallFiles: 10,000 files are few objects, and one more file costs
@@ -196,56 +194,5 @@ func TestRate(t *testing.T) {
 	}
 	if !stages[StageSending] {
 		t.Errorf("stages: %v", stages)
-	}
-}
-
-func benchmarkTree(b *testing.B) string {
-	b.Helper()
-	from := b.TempDir()
-	for i := range 4 {
-		// Half of it compresses, as weights and logs do.
-		content := noise(uint64(i), 32<<20) + strings.Repeat("epoch 17 loss 0.2500 accuracy 0.9312\n", (32<<20)/37)
-		if err := os.WriteFile(filepath.Join(from, fmt.Sprint(i)), []byte(content), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return from
-}
-
-func openFlushed(b *testing.B) bucket.Bucket {
-	b.Helper()
-	opened, err := bucket.Open(b.Context(), b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { opened.Close() })
-	return opened
-}
-
-func BenchmarkSave256MiB(b *testing.B) {
-	from := benchmarkTree(b)
-	b.SetBytes(256 << 20)
-	for b.Loop() {
-		mustSave(b, Open(openFlushed(b)), from, ID{1, 1}, nil)
-	}
-}
-
-func BenchmarkSave256MiBUnchanged(b *testing.B) {
-	from := benchmarkTree(b)
-	e := Open(openFlushed(b))
-	base := mustSave(b, e, from, ID{1, 1}, nil).Ref
-	b.SetBytes(256 << 20)
-	for sequence := int64(2); b.Loop(); sequence++ {
-		mustSave(b, e, from, ID{1, sequence}, &base)
-	}
-}
-
-func BenchmarkRestore256MiB(b *testing.B) {
-	from, to := benchmarkTree(b), filepath.Join(b.TempDir(), "to")
-	e := Open(openFlushed(b))
-	ref := mustSave(b, e, from, ID{1, 1}, nil).Ref
-	b.SetBytes(256 << 20)
-	for b.Loop() {
-		mustRestore(b, e, ref, to)
 	}
 }

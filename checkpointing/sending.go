@@ -16,6 +16,8 @@ import (
 const (
 	// leastHedge is the least time before a slow transfer is doubled.
 	leastHedge = time.Second
+	// firstHedge is that time while nothing is known of the store.
+	firstHedge = 20 * time.Second
 	// hedges bounds how many transfers of a save are doubled, beside one in
 	// twenty.
 	hedges = 2
@@ -128,8 +130,8 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 	under := 1
 	go attempt(first)
 	var slow <-chan time.Time
-	if wait := s.lanes.slow(len(data)); wait > 0 && s.limiter == nil {
-		timer := time.NewTimer(wait)
+	if s.limiter == nil {
+		timer := time.NewTimer(s.lanes.slow(len(data)))
 		defer timer.Stop()
 		slow = timer.C
 	}

@@ -26,6 +26,7 @@ type sequence struct {
 	waiting map[int][]filled
 	next    int
 	met     map[digest]*content
+	timed   bool // the lanes know how long an answer takes
 	// gathered is the buffer that is being filled up.
 	gathered filled
 }
@@ -115,6 +116,10 @@ func (q *sequence) send(f filled) error {
 	if err != nil {
 		f.buffer.release()
 		return err
+	}
+	if !q.timed {
+		q.timed = true
+		q.s.send.lanes.answered(q.s.epoch.took)
 	}
 	p := &pack{Name: namePack(f.records), Salt: epoch.salt, Size: int64(f.used)}
 	for _, r := range f.records {
