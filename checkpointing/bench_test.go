@@ -286,3 +286,40 @@ func BenchmarkBare(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkUnchanged is the work of a save of 10,000 files of which none has
+// changed, without a network.
+func BenchmarkUnchanged(b *testing.B) {
+	dir := filepath.Join(benchWork(b), "from")
+	manyFiles(b, dir)
+	e := Open(openBucket(b))
+	base := mustSave(b, e, dir, ID{1, 1}, nil).Ref
+	for sequence := int64(2); b.Loop(); sequence++ {
+		base = mustSave(b, e, dir, ID{1, sequence}, &base).Ref
+	}
+}
+
+// BenchmarkManifest writes and reads the manifest of 10,000 files.
+func BenchmarkManifest(b *testing.B) {
+	dir := filepath.Join(benchWork(b), "from")
+	manyFiles(b, dir)
+	bucket := openBucket(b)
+	m, _, err := newEngine(bucket).(*engine).manifest(b.Context(), "inspect", mustSave(b, Open(bucket), dir, ID{1, 1}, nil).Ref)
+	if err != nil {
+		b.Fatal(err)
+	}
+	data := encodeManifest(m)
+	b.Run("write", func(b *testing.B) {
+		b.ReportMetric(float64(len(data)), "bytes")
+		for b.Loop() {
+			encodeManifest(m)
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := decodeManifest(data); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,6 +1,9 @@
 package checkpointing
 
-import "io/fs"
+import (
+	"io/fs"
+	"time"
+)
 
 // look is what one look at a file tells.
 type look struct {
@@ -19,3 +22,16 @@ type signature struct {
 	modified      int64 // nanoseconds since 1970
 	changed       int64 // ctime; zero where there is none
 }
+
+// lookInfo is a look as a fs.FileInfo.
+type lookInfo struct {
+	name string
+	look look
+}
+
+func (i *lookInfo) Name() string       { return i.name }
+func (i *lookInfo) Size() int64        { return i.look.size }
+func (i *lookInfo) Mode() fs.FileMode  { return i.look.mode }
+func (i *lookInfo) ModTime() time.Time { return time.Unix(0, i.look.modified) }
+func (i *lookInfo) IsDir() bool        { return i.look.mode.IsDir() }
+func (i *lookInfo) Sys() any           { return nil }

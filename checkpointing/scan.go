@@ -48,7 +48,7 @@ func (s *scanner) scan(ctx context.Context) (*scan, error) {
 			return nil, err
 		}
 	}
-	sortFound(result.found)
+	result.found = sortFound(result.found)
 	return result, nil
 }
 
@@ -99,25 +99,25 @@ func (s *scanner) directory(ctx context.Context, name string, result *scan) erro
 		return localError("save", s.shown(name), err)
 	}
 	defer dir.Close()
-	entries, err := dir.ReadDir(-1)
+	entries, err := dir.Readdirnames(-1)
 	if err != nil {
 		return localError("save", s.shown(name), err)
 	}
 	result.found = make([]found, 0, len(entries))
-	for _, dirEntry := range entries {
-		below := dirEntry.Name()
+	for _, entryName := range entries {
+		below := entryName
 		if name != "." {
 			below = name + "/" + below
 		}
-		if s.keep != nil && !s.keep(below, dirEntry) {
-			continue
-		}
-		seen, err := lookAt(dir, dirEntry.Name())
+		seen, err := lookAt(dir, entryName)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return localError("save", s.shown(below), err)
+		}
+		if s.keep != nil && !s.keep(below, fs.FileInfoToDirEntry(&lookInfo{entryName, seen})) {
+			continue
 		}
 		if err := s.add(below, seen, result); err != nil {
 			return err
@@ -189,8 +189,22 @@ func (s *scanner) shown(name string) string {
 	return filepath.Join(s.dir, filepath.FromSlash(name))
 }
 
-func sortFound(f []found) {
-	slices.SortFunc(f, func(a, b found) int { return strings.Compare(a.Path, b.Path) })
+// sortFound gives entries in the order of their paths.
+func sortFound(f []found) []found {
+	type place struct {
+		path  string
+		index int
+	}
+	order := make([]place, len(f))
+	for i := range f {
+		order[i] = place{f[i].Path, i}
+	}
+	slices.SortFunc(order, func(a, b place) int { return strings.Compare(a.path, b.path) })
+	result := make([]found, len(f))
+	for i, p := range order {
+		result[i] = f[p.index]
+	}
+	return result
 }
 
 // localError is the error of the local file system.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -150,7 +151,7 @@ func TestLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// The whole takes the bandwidth of useful lanes at most.
 		transfer := func(l *lanes, useful, transfers int) {
-			done := make(chan struct{})
+			var under sync.WaitGroup
 			for range transfers {
 				if err := l.enter(t.Context()); err != nil {
 					t.Fatal(err)
@@ -158,16 +159,13 @@ func TestLanes(t *testing.T) {
 				l.mu.Lock()
 				busy := l.busy
 				l.mu.Unlock()
-				go func() {
+				under.Go(func() {
 					took := time.Duration(max(busy, useful)) * 10 * time.Millisecond / time.Duration(useful)
 					time.Sleep(took)
 					l.leave(packSize, took)
-					done <- struct{}{}
-				}()
-				go func() { <-done }()
+				})
 			}
-			synctest.Wait()
-			time.Sleep(time.Minute)
+			under.Wait()
 		}
 		for _, test := range []struct{ useful, least, most int }{{1, 4, 6}, {16, 9, 16}} {
 			l := newLanes(mostLanes)
