@@ -1,3 +1,5 @@
+//go:build !windows
+
 package checkpointing
 
 import (
@@ -10,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -145,17 +145,6 @@ func (c cost) report(b *testing.B, r *remote, size, sent int64) {
 	b.ReportMetric(float64(r.gets.Load()-c.gets), "gets")
 	b.ReportMetric(float64(sent)/(1<<20), "MiB-sent")
 	b.ReportMetric(peakRSS(), "MiB-peak")
-}
-
-func peakRSS() float64 {
-	status, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(status)) {
-		if rest, found := strings.CutPrefix(line, "VmHWM:"); found {
-			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-			return kib / 1024
-		}
-	}
-	return 0
 }
 
 // workload makes a directory, and may change it after a first save.

@@ -167,8 +167,12 @@ type AheadOptions struct {
 	Base *Ref
 	Keep func(path string, entry fs.DirEntry) bool
 	// Rest is how long a file must not have changed; 0 is two seconds.
-	Rest           time.Duration
+	Rest time.Duration
+	// BytesPerSecond bounds the sending and ReadPerSecond the reading, which
+	// takes a processor for a quarter to a half second a GiB; 0 is unbounded.
+	// One file is read at a time.
 	BytesPerSecond int64
+	ReadPerSecond  int64
 	Progress       func(Progress)
 }
 

@@ -106,7 +106,7 @@ func (w *worker) nextCut(offset int64, ahead int) (length, have int, err error) 
 		}
 		looked = have
 		more := min(max(stride, cutLeast-have), most-have)
-		if err := l.file.readAt(room[have:have+more], offset+int64(have)); err != nil {
+		if err := w.read(l.file, room[have:have+more], offset+int64(have)); err != nil {
 			return 0, 0, w.readError(err)
 		}
 		have += more

@@ -101,12 +101,15 @@ func (w *worker) small(f *found) error {
 	read := &item{signature: seen.signature}
 	if seen.size > 0 {
 		room := w.job.buffer.data[w.used : w.used+int(seen.size)]
-		err := file.readAt(room, 0)
+		err := w.read(file, room, 0)
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
 		}
+		if err != nil && w.r.ctx.Err() == nil {
+			err = localError("save", w.r.s.scanner.shown(f.Path), err)
+		}
 		if err != nil {
-			return localError("save", w.r.s.scanner.shown(f.Path), err)
+			return err
 		}
 		c, sent := w.take(room)
 		if c != nil {
@@ -122,11 +125,13 @@ func (w *worker) small(f *found) error {
 func (w *worker) regions() error {
 	l := w.job.file
 	parts := make([]part, 0, len(w.job.offsets))
+	first, last := w.job.offsets[0], w.job.offsets[len(w.job.offsets)-1]
+	l.file.willNeed(first, last+regionSize-first)
 	total := int64(0)
 	for _, offset := range w.job.offsets {
 		length := int(min(regionSize, l.look.size-offset))
 		room := w.job.buffer.data[w.used : w.used+length]
-		if err := l.file.readAt(room, offset); err != nil {
+		if err := w.read(l.file, room, offset); err != nil {
 			return w.readError(err)
 		}
 		c, sent := w.take(room)
@@ -145,8 +150,16 @@ func (w *worker) regions() error {
 	return nil
 }
 
+// read reads no faster than it may.
+func (w *worker) read(file *localFile, room []byte, offset int64) error {
+	if err := pace(w.r.ctx, w.r.s.reads, len(room)); err != nil {
+		return err
+	}
+	return file.readAt(room, offset)
+}
+
 func (w *worker) readError(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || w.r.ctx.Err() != nil {
 		return err
 	}
 	return localError("save", w.r.s.scanner.shown(w.job.file.found.Path), err)

@@ -49,3 +49,9 @@ func (f *localFile) data(offset, size int64) (start, end int64) {
 // adviseHuge asks for large pages, which cost fewer faults; it does not matter
 // when there are none.
 func adviseHuge(b []byte) { _ = unix.Madvise(b, unix.MADV_HUGEPAGE) }
+
+// willNeed begins to read a stretch of a file from the disk. Several goroutines
+// that read one file defeat what the system does by itself.
+func (f *localFile) willNeed(offset, length int64) {
+	_ = unix.Fadvise(f.fd, offset, length, unix.FADV_WILLNEED) // it is an advice
+}

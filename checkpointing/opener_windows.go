@@ -67,3 +67,5 @@ func (f *localFile) attributes(mode uint32, modified int64) error {
 	t := time.Unix(0, modified)
 	return errors.Join(f.root.Chtimes(f.name, t, t), f.root.Chmod(f.name, fs.FileMode(mode)))
 }
+
+func (f *localFile) willNeed(int64, int64) {}

@@ -1,6 +1,7 @@
 package checkpointing
 
 import (
+	"context"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -84,4 +85,19 @@ func newLimiter(bytesPerSecond int64) *rate.Limiter {
 	}
 	burst := min(max(int(bytesPerSecond/16), minBurst), maxBurst)
 	return rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
+}
+
+// pace waits until n bytes may pass.
+func pace(ctx context.Context, limiter *rate.Limiter, n int) error {
+	if limiter == nil {
+		return nil
+	}
+	for n > 0 {
+		step := min(n, limiter.Burst())
+		if err := limiter.WaitN(ctx, step); err != nil {
+			return err
+		}
+		n -= step
+	}
+	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -78,7 +77,7 @@ func (s *saving) read(ctx context.Context, files []*found) error {
 		opener:   newOpener(s.scanner.root),
 		sequence: newSequence(ctx, cancel, s),
 	}
-	for range min(max(runtime.GOMAXPROCS(0), 2), 4) {
+	for range s.readers {
 		r.readers.Go(r.work)
 	}
 	if err := r.cut(files); err != nil {

@@ -10,9 +10,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -107,6 +110,8 @@ type saving struct {
 	memory    memory
 	base      *base
 	sent      *sent // what is sent and not committed
+	readers   int
+	reads     *rate.Limiter // nil: unbounded
 	round     int
 	bytesRead int64
 
@@ -115,7 +120,10 @@ type saving struct {
 }
 
 func newSaving(e *engine, opts SaveOptions, scanner *scanner, a *arena) *saving {
-	s := &saving{e: e, opts: opts, scanner: scanner, memory: e.recall(scanner.dir)}
+	s := &saving{
+		e: e, opts: opts, scanner: scanner, memory: e.recall(scanner.dir),
+		readers: min(max(runtime.GOMAXPROCS(0), 2), 4),
+	}
 	s.send = &sending{
 		e: e, arena: a,
 		lanes:   newLanes(mostLanes),

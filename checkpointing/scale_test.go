@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,50 @@ func peak(run func()) uint64 {
 	close(stop)
 	<-stopped
 	return most - min(before, most)
+}
+
+// peakRSS is the process's peak, in MiB.
+func peakRSS() float64 {
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		if rest, found := strings.CutPrefix(line, "VmHWM:"); found {
+			kib, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kib / 1024
+		}
+	}
+	return 0
+}
+
+// TestResidentMemoryIsBounded counts what is not in the heap too.
+func TestResidentMemoryIsBounded(t *testing.T) {
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		t.Skip("the peak is measured on Linux")
+	}
+	from, to := filepath.Join(memoryDir(t), "from"), filepath.Join(memoryDir(t), "to")
+	if err := os.Mkdir(from, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	content := make([]byte, 4<<20)
+	for i := range 100 {
+		copy(content, noise(uint64(i), len(content)))
+		if err := os.WriteFile(filepath.Join(from, fmt.Sprint(i)), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := Open(openBucket(t))
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+	before := peakRSS()
+	ref := mustSave(t, e, from, ID{1, 1}, nil).Ref
+	mustRestore(t, e, ref, to)
+	if used := peakRSS() - before; used > 170 {
+		t.Errorf("%.0f MiB were used", used)
+	}
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
+	if held := peakRSS() - before; held > 40 {
+		t.Errorf("%.0f MiB are held afterwards", held)
+	}
 }
 
 // TestMemoryIsBounded saves and restores a file of a gigabyte, of which 160 MB
