@@ -18,12 +18,17 @@ type base struct {
 	contents map[digest]*content
 }
 
-func newBase(e *engine, m *manifest) *base {
+// newBase leaves out packs that are to be packed anew, unless the save is
+// urgent.
+func newBase(e *engine, m *manifest, urgent bool) *base {
 	b := &base{e: e, manifest: m, packs: map[packID]bool{}}
 	if m == nil {
 		return b
 	}
-	poor := poorPacks(m)
+	poor := make([]bool, len(m.Packs))
+	if !urgent {
+		poor = poorPacks(m)
+	}
 	for i := range m.Packs {
 		if p := &m.Packs[i]; !poor[i] && !e.isDamaged(p.key()) {
 			b.packs[p.id()] = true

@@ -54,6 +54,10 @@ type SaveOptions struct {
 	// saved or restored it last. A program that writes through a memory map
 	// without msync changes a file without a sign of it.
 	Rehash bool
+	// Urgent sends no more than it must. Otherwise a save packs anew what
+	// little is left in old packs, so that a restore reads few of them: up to
+	// 8 MiB or a sixteenth of the whole, which is better done ahead.
+	Urgent bool
 	// Progress is called now and then, from one goroutine; may be nil.
 	Progress func(Progress)
 }
@@ -127,7 +131,7 @@ type Engine interface {
 	// costs a look at the directory when nothing has changed.
 	Ahead(ctx context.Context, dir string, opts AheadOptions) (AheadResult, error)
 
-	// Estimate tells what a Save of dir would have to do, from a look at the
+	// Estimate tells what an urgent Save of dir would have to do, from a look at the
 	// directory alone; nothing is read or sent, except the base's manifest
 	// when this engine has not seen it.
 	Estimate(ctx context.Context, dir string, opts EstimateOptions) (Estimate, error)

@@ -17,7 +17,7 @@ func (e *engine) Estimate(ctx context.Context, dir string, opts EstimateOptions)
 		return Estimate{}, localError("save", dir, err)
 	}
 	defer below.Close()
-	s := newSaving(e, SaveOptions{Base: opts.Base, Keep: opts.Keep}, &scanner{root: below, dir: absolute, keep: opts.Keep}, e.saves)
+	s := newSaving(e, SaveOptions{Base: opts.Base, Keep: opts.Keep, Urgent: true}, &scanner{root: below, dir: absolute, keep: opts.Keep}, e.saves)
 	if err := s.useBase(ctx); err != nil {
 		return Estimate{}, saveError(err)
 	}

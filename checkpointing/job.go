@@ -94,7 +94,7 @@ func (w *worker) small(f *found) error {
 	if err != nil || file == nil {
 		return err
 	}
-	defer file.close()
+	defer file.discard()
 	if seen.size >= smallFile || int(seen.size) > packSize-w.used {
 		return nil // it grew; the next scan settles it
 	}

@@ -70,12 +70,12 @@ func (r *restoring) keep(ctx context.Context, _ *opener, i int) (bool, error) {
 	}
 	file, err := r.kept.opener.open(e.Path, os.O_RDONLY, 0)
 	if err != nil {
-		return false, nil //nolint:nilerr // what cannot be read is fetched
+		return false, nil // what cannot be read is fetched
 	}
-	defer file.close()
+	defer file.discard()
 	seen, err := file.look()
 	if err != nil || !seen.mode.IsRegular() {
-		return false, nil //nolint:nilerr // what cannot be read is fetched
+		return false, nil // what cannot be read is fetched
 	}
 	missing, err := r.compare(ctx, file, seen, i)
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *restoring) keep(ctx context.Context, _ *opener, i int) (bool, error) {
 		return false, nil
 	}
 	if err := linkBetween(r.kept.root, r.root, e.Path); err != nil {
-		return false, nil //nolint:nilerr // then it is copied
+		return false, nil // then it is copied
 	}
 	return true, nil
 }
@@ -140,7 +140,7 @@ func (r *restoring) isAlike(file *localFile, e *entry) bool {
 
 // isSame compares the content of a file with a chunk.
 func (r *restoring) isSame(file *localFile, x extent) bool {
-	w := fetchers.Get().(*fetcher) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	w := fetchers.Get().(*fetcher) // the pool holds nothing else
 	defer fetchers.Put(w)
 	c := &r.m.Chunks[x.Chunk]
 	w.stored = grown(w.stored, c.Size)
@@ -159,8 +159,8 @@ func (r *restoring) copyKept(ctx context.Context, to *localFile, i int) error {
 	if err != nil {
 		return r.fetchInstead(i, err)
 	}
-	defer from.close()
-	w := fetchers.Get().(*fetcher) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer from.discard()
+	w := fetchers.Get().(*fetcher) // the pool holds nothing else
 	defer fetchers.Put(w)
 	for n, x := range e.Extents {
 		if missing[n] {
@@ -189,6 +189,6 @@ func (r *restoring) fetchInstead(i int, err error) error {
 		return err
 	}
 	delete(r.kept.missing, i)
-	r.left[i].Store(int32(len(r.m.Entries[i].Extents))) //nolint:gosec // bounded by the manifest's size
+	r.left[i].Store(int32(len(r.m.Entries[i].Extents)))
 	return nil
 }

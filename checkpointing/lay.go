@@ -28,7 +28,7 @@ func (r *restoring) lay(ctx context.Context) error {
 			if there, err = r.keep(ctx, opener, i); err != nil || there {
 				break
 			}
-			r.left[i].Store(int32(r.missing(i).count(len(e.Extents)))) //nolint:gosec // bounded by the manifest's size
+			r.left[i].Store(int32(r.missing(i).count(len(e.Extents))))
 			// A file of one chunk is made when that is there.
 			if r.left[i].Load() == 0 || !r.isWhole(e) {
 				err = r.layFile(ctx, opener, i)

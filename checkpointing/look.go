@@ -35,3 +35,6 @@ func (i *lookInfo) Mode() fs.FileMode  { return i.look.mode }
 func (i *lookInfo) ModTime() time.Time { return time.Unix(0, i.look.modified) }
 func (i *lookInfo) IsDir() bool        { return i.look.mode.IsDir() }
 func (i *lookInfo) Sys() any           { return nil }
+
+// discard closes a file to which nothing was written.
+func (f *localFile) discard() { _ = f.close() }

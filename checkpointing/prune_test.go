@@ -152,6 +152,12 @@ func TestManySaves(t *testing.T) {
 	if changed := int64((rows - 1) * 3 * size); sent > 5*changed {
 		t.Errorf("sent %d bytes, %d had changed", sent, changed)
 	}
+	write(0, rows+1)
+	urgent, err := e.Save(t.Context(), from, SaveOptions{Key: keyOf(ID{2, 1}), ID: ID{2, 1}, Base: base, Urgent: true})
+	if err != nil || urgent.BytesSent > size+100 {
+		t.Errorf("an urgent save sent %d bytes, %v", urgent.BytesSent, err)
+	}
+	base = &urgent.Ref
 	m := manifestOf(t, b, *base)
 	held := int64(0)
 	for _, p := range m.Packs {

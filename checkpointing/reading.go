@@ -260,7 +260,7 @@ func (l *reader) done() {
 	if !last {
 		return
 	}
-	_ = l.file.close() // it was read only
+	l.file.discard()
 	if l.shorter {
 		return
 	}
@@ -294,7 +294,7 @@ func (s *saving) openRested(ctx context.Context, o *opener, name string) (*local
 			return file, seen, nil
 		}
 	}
-	_ = file.close() // nothing was written
+	file.discard()
 	if err != nil && ctx.Err() == nil {
 		err = localError("save", s.scanner.shown(name), err)
 	}

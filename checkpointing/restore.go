@@ -155,7 +155,7 @@ func (f *fetching) all(ctx context.Context, spans []span, root *os.Root) error {
 	next := make(chan span)
 	for range min(mostLanes, len(spans)) {
 		workers.Go(func() error {
-			w := fetchers.Get().(*fetcher) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+			w := fetchers.Get().(*fetcher) // the pool holds nothing else
 			defer fetchers.Put(w)
 			if root != nil {
 				w.opener = newOpener(root)

@@ -170,7 +170,7 @@ func (s *saving) useBase(ctx context.Context) error {
 			return err
 		}
 	}
-	s.base = newBase(s.e, m)
+	s.base = newBase(s.e, m, s.opts.Urgent)
 	return nil
 }
 

@@ -117,7 +117,7 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	first := &meter{report: s.report, content: content, stored: int64(len(data))}
-	results := make(chan error, 2)
+	results := make(chan outcome, 2)
 	attempt := func(m *meter) {
 		_, err := retry(ctx, func() (bucket.Object, error) {
 			m.restart()
@@ -125,7 +125,7 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 			defer body.takeBack()
 			return s.e.bucket.Put(ctx, key, body, condition)
 		})
-		results <- err
+		results <- outcome{err}
 	}
 	under := 1
 	go attempt(first)
@@ -144,7 +144,8 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 				under++
 				go attempt(nil)
 			}
-		case result := <-results:
+		case done := <-results:
+			result := done.err
 			under--
 			if result == nil || under == 0 && err == nil || errors.Is(result, bucket.ErrConflict) {
 				err = result
@@ -164,6 +165,9 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 	first.complete()
 	return nil
 }
+
+// outcome is how one of the attempts to put an object ended.
+type outcome struct{ err error }
 
 // mayHedge bounds the doubling.
 func (s *sending) mayHedge() bool {
