@@ -20,33 +20,30 @@ func (e *errUnsafe) Error() string { return fmt.Sprintf("%q: %s", e.path, e.reas
 
 // check tells whether the manifest keeps its form's rules. Restoring relies on
 // them: no entry leaves the directory or lies below anything but a directory
-// of the manifest, and no extent leaves its file or chunk.
+// of the manifest, and no extent leaves its file, no chunk its pack.
 func (m *manifest) check() error {
-	for i, c := range m.Chunks {
-		if c.Size <= 0 || c.Size > maxChunk {
-			return fmt.Errorf("chunk %d has %d bytes", i, c.Size)
-		}
-		if strings.ContainsFunc(c.Salt, notHex) || len(c.Salt) > 64 {
-			return fmt.Errorf("chunk %d has the salt %q", i, c.Salt)
-		}
+	if err := m.checkPacks(); err != nil {
+		return err
 	}
-	types := make(map[text]entryType, len(m.Entries))
+	dirs := map[string]bool{".": true}
 	var total int64
 	for i := range m.Entries {
 		e := &m.Entries[i]
-		if err := checkPath(string(e.Path)); err != nil {
+		if err := checkPath(e.Path); err != nil {
 			return err
 		}
-		if _, twice := types[e.Path]; twice {
-			return &errUnsafe{string(e.Path), "it is listed twice"}
-		}
-		if i > 0 && e.Path < m.Entries[i-1].Path {
+		if i > 0 && e.Path <= m.Entries[i-1].Path {
+			if e.Path == m.Entries[i-1].Path {
+				return &errUnsafe{e.Path, "it is listed twice"}
+			}
 			return fmt.Errorf("%q is out of order", e.Path)
 		}
-		if above := path.Dir(string(e.Path)); above != "." && types[text(above)] != typeDir {
-			return &errUnsafe{string(e.Path), "what it lies in is no directory of the manifest"}
+		if !dirs[path.Dir(e.Path)] {
+			return &errUnsafe{e.Path, "what it lies in is no directory of the manifest"}
 		}
-		types[e.Path] = e.Type
+		if e.Type == typeDir {
+			dirs[e.Path] = true
+		}
 		if err := m.checkEntry(e); err != nil {
 			return err
 		}
@@ -58,22 +55,43 @@ func (m *manifest) check() error {
 	return nil
 }
 
+func (m *manifest) checkPacks() error {
+	for i := range m.Packs {
+		p := &m.Packs[i]
+		if p.Size <= 0 || p.Size > maxPack {
+			return fmt.Errorf("pack %d has %d bytes", i, p.Size)
+		}
+		if strings.ContainsFunc(p.Salt, notHex) || len(p.Salt) > 64 {
+			return fmt.Errorf("pack %d has the salt %q", i, p.Salt)
+		}
+	}
+	for i, c := range m.Chunks {
+		if c.Size <= 0 || c.Size > maxChunk || c.Stored <= 0 || c.Stored > c.Size {
+			return fmt.Errorf("chunk %d has %d bytes, stored in %d", i, c.Size, c.Stored)
+		}
+		if c.Pack < 0 || c.Pack >= len(m.Packs) || c.Offset < 0 || int64(c.Offset)+int64(c.Stored) > m.Packs[c.Pack].Size {
+			return fmt.Errorf("chunk %d lies outside of its pack", i)
+		}
+	}
+	return nil
+}
+
 func notHex(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') }
 
 func (m *manifest) checkEntry(e *entry) error {
 	if e.Mode&^0o777 != 0 {
-		return &errUnsafe{string(e.Path), fmt.Sprintf("mode %o has more than permission bits", e.Mode)}
+		return &errUnsafe{e.Path, fmt.Sprintf("mode %o has more than permission bits", e.Mode)}
 	}
 	switch e.Type {
 	case typeFile:
 		return m.checkExtents(e)
 	case typeDir:
 	case typeLink:
-		if reason := linkFault(string(e.Path), string(e.Link)); reason != "" {
-			return &errUnsafe{string(e.Path), reason}
+		if reason := linkFault(e.Path, e.Link); reason != "" {
+			return &errUnsafe{e.Path, reason}
 		}
 	default:
-		return &errUnsafe{string(e.Path), fmt.Sprintf("a %q is never restored", e.Type)}
+		return &errUnsafe{e.Path, fmt.Sprintf("an entry of kind %d is never restored", e.Type)}
 	}
 	if e.Size != 0 || len(e.Extents) != 0 {
 		return fmt.Errorf("%q is no file and has content", e.Path)
@@ -90,14 +108,11 @@ func (m *manifest) checkExtents(e *entry) error {
 		if x.Chunk < 0 || x.Chunk >= len(m.Chunks) {
 			return fmt.Errorf("%q names chunk %d of %d", e.Path, x.Chunk, len(m.Chunks))
 		}
-		size := m.Chunks[x.Chunk].Size
-		if x.Length <= 0 || x.From < 0 || x.From > size || x.Length > size-x.From {
-			return fmt.Errorf("%q names bytes that its chunk does not have", e.Path)
-		}
-		if x.Offset < end || x.Offset > e.Size || int64(x.Length) > e.Size-x.Offset {
+		size := int64(m.Chunks[x.Chunk].Size)
+		if x.Offset < end || x.Offset > e.Size || size > e.Size-x.Offset {
 			return fmt.Errorf("%q has bytes out of order or after its end", e.Path)
 		}
-		end = x.Offset + int64(x.Length)
+		end = x.Offset + size
 	}
 	return nil
 }

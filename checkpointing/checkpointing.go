@@ -50,6 +50,15 @@ type SaveOptions struct {
 	Keep func(path string, entry fs.DirEntry) bool
 	// BytesPerSecond bounds the sending; 0 is unbounded.
 	BytesPerSecond int64
+	// Rehash reads every file. Otherwise one is taken for unchanged when its
+	// size, times, inode and device are those that this engine saw when it
+	// saved or restored it last. A program that writes through a memory map
+	// without msync changes a file without a sign of it.
+	Rehash bool
+	// Urgent sends no more than it must. Otherwise a save packs anew what
+	// little is left in old packs, so that a restore reads few of them: up to
+	// 8 MiB or a sixteenth of the whole, which is better done ahead.
+	Urgent bool
 	// Progress is called now and then, from one goroutine; may be nil.
 	Progress func(Progress)
 }
@@ -80,7 +89,9 @@ const (
 // SaveResult is a committed checkpoint with what it cost.
 type SaveResult struct {
 	Ref       Ref
-	BytesSent int64         // chunks that were not there yet, as stored
+	BytesSent int64         // packs that were not there yet, as stored
+	BytesRead int64         // of files that had changed or were not known
+	Packs     int           // that were sent or found to be there
 	Elapsed   time.Duration // from the call to the commit
 	// Skipped names what a checkpoint cannot hold, with the reason: sockets,
 	// FIFOs, devices, and links that lead out of the directory.
@@ -89,6 +100,16 @@ type SaveResult struct {
 
 // RestoreOptions says how to restore.
 type RestoreOptions struct {
+	// Only restores the files whose paths match one of these patterns, as
+	// doublestar has them: * and ? within a name, ** over any number of
+	// directories, {a,b}, [a-z]. A directory that matches takes along what is
+	// in it. The restored directory then holds these files and nothing else.
+	// Empty is all.
+	Only []string
+	// Reuse takes over what is already in the directory and right, by its
+	// content, or by its size, times and inode where this engine saved or
+	// restored it. It is for directories that nothing writes to meanwhile.
+	Reuse          bool
 	BytesPerSecond int64
 	Progress       func(Progress)
 }
@@ -102,6 +123,19 @@ type Engine interface {
 	// committed when ctx ends first. May be repeated with the same ID after an
 	// error: it finds what it had sent.
 	Save(ctx context.Context, dir string, opts SaveOptions) (SaveResult, error)
+
+	// Ahead sends what has changed in files that have come to rest, and commits
+	// nothing: a Save of the same directory by the same engine then has only
+	// the rest to read and send. Unless a collection has run in between; then
+	// the Save sends all of it. To save at once, end its context first: what
+	// it has sent by then counts. Errors as of Save. May be repeated, and
+	// costs a look at the directory when nothing has changed.
+	Ahead(ctx context.Context, dir string, opts AheadOptions) (AheadResult, error)
+
+	// Estimate tells what an urgent Save of dir would have to do, from a look at the
+	// directory alone; nothing is read or sent, except the base's manifest
+	// when this engine has not seen it.
+	Estimate(ctx context.Context, dir string, opts EstimateOptions) (Estimate, error)
 
 	// Restore makes dir hold exactly what ref says, each chunk verified. It
 	// writes beside dir under a temporary name and renames at the end, so dir
@@ -119,9 +153,97 @@ type Engine interface {
 	// Digest that is set must agree. Errors as of Restore.
 	Inspect(ctx context.Context, ref Ref) (Ref, []Entry, error)
 
-	// Collect deletes chunks that no root names. It marks, waits grace (which must be longer than any save may last), lists
+	// Verify reads all that a checkpoint names and compares it with its
+	// digests. What is damaged or missing is in the result, an *Error for each
+	// object; the error is about what could not be found out.
+	Verify(ctx context.Context, ref Ref, opts VerifyOptions) (VerifyResult, error)
+
+	// Prune deletes checkpoints below a prefix that Keep does not keep. What
+	// they alone had in packs goes with the next Collect. May be repeated.
+	Prune(ctx context.Context, opts PruneOptions) (PruneResult, error)
+
+	// Collect deletes packs that no root names. It marks, waits grace (which must be longer than any save may last), lists
 	// the roots again and then deletes; ages are the store's own times.
 	Collect(ctx context.Context, opts CollectOptions) (CollectResult, error)
+}
+
+// AheadOptions says what to send ahead of a Save; see SaveOptions.
+type AheadOptions struct {
+	Base *Ref
+	Keep func(path string, entry fs.DirEntry) bool
+	// Rest is how long a file must not have changed; 0 is two seconds.
+	Rest time.Duration
+	// BytesPerSecond bounds the sending and ReadPerSecond the reading, which
+	// takes a processor for a quarter to a half second a GiB; 0 is unbounded.
+	// One file is read at a time.
+	BytesPerSecond int64
+	ReadPerSecond  int64
+	Progress       func(Progress)
+}
+
+// AheadResult is what was sent ahead.
+type AheadResult struct {
+	BytesSent     int64 // as stored
+	BytesRead     int64
+	Files         int   // that had changed and were at rest
+	Restless      int   // files that had changed too lately
+	BytesRestless int64 // of those files
+	Elapsed       time.Duration
+}
+
+// EstimateOptions says what a Save would be given; see SaveOptions.
+type EstimateOptions struct {
+	Base *Ref
+	Keep func(path string, entry fs.DirEntry) bool
+}
+
+// Estimate is what a Save would have to do.
+type Estimate struct {
+	Files        int   `json:"files"`
+	Bytes        int64 `json:"bytes"`
+	FilesChanged int   `json:"files_changed"` // that have to be read
+	BytesChanged int64 `json:"bytes_changed"` // of those files: the most that is sent
+	// BytesLikely is what is sent if as large a part of each file has changed
+	// as when it was saved last.
+	BytesLikely int64 `json:"bytes_likely"`
+}
+
+// VerifyOptions bounds a verification.
+type VerifyOptions struct {
+	BytesPerSecond int64
+	Progress       func(Progress)
+}
+
+// VerifyResult is what a verification found.
+type VerifyResult struct {
+	Ref     Ref     `json:"ref"`
+	Packs   int     `json:"packs"`
+	Chunks  int     `json:"chunks"` // that are whole
+	Damaged []error `json:"-"`      // by the names of what is damaged
+}
+
+// Retention says which checkpoints of a series are kept: the newest ones, and
+// of each period of the store's time the newest one.
+type Retention struct {
+	Last  int           // at least one is kept
+	Every time.Duration // 0: none for that
+}
+
+// PruneOptions says which checkpoints to delete.
+type PruneOptions struct {
+	Prefix string // of a series
+	Keep   Retention
+	// Pinned are keys that are kept whatever Keep says: bases of saves under
+	// way, and what attempts restore from.
+	Pinned []string
+	DryRun bool
+}
+
+// PruneResult is what was deleted, or would be, and what was not; the newest
+// last.
+type PruneResult struct {
+	Kept    []Ref `json:"kept"`
+	Removed []Ref `json:"removed"`
 }
 
 // Entry is one file of a manifest, for listings.
@@ -139,7 +261,7 @@ type CollectOptions struct {
 	// after the grace; an error stops the collection before it deletes.
 	Roots func(ctx context.Context) iter.Seq2[string, error]
 	Grace time.Duration
-	// DryRun deletes no chunk and does not wait; Removed and BytesRemoved tell
+	// DryRun deletes no pack and does not wait; Removed and BytesRemoved tell
 	// what would go.
 	DryRun bool
 }
@@ -147,11 +269,13 @@ type CollectOptions struct {
 // CollectResult is what a collection found and removed.
 type CollectResult struct {
 	Manifests    int   `json:"manifests"`
-	Chunks       int   `json:"chunks"`
-	Removed      int   `json:"removed"`
+	Chunks       int   `json:"chunks"`  // packs that are there
+	Removed      int   `json:"removed"` // packs
 	BytesRemoved int64 `json:"bytes_removed"`
 }
 
-// Open makes an engine on a bucket. Manifests may lie anywhere in it; chunks
-// lie under data/.
+// Open makes an engine on a bucket. Manifests may lie anywhere in it; packs of
+// chunks lie under data/. An engine remembers what it saved and restored, so a
+// program does well to keep one; it holds up to 170 MB while it works, and
+// next to nothing in between.
 func Open(b bucket.Bucket) Engine { return newEngine(b) }

@@ -18,38 +18,25 @@ const (
 	// Collecting and saving may overlap, since of any save at least one of
 	// these holds: it began before the marker, and then its manifest is among
 	// the roots that are listed after the grace; or it saw the marker, and
-	// then it shares nothing but its pinned base and gives all other chunks
+	// then it shares nothing but its pinned base and gives all other packs
 	// names of its own, which no collection under way can have condemned.
 	markerPrefix = dataPrefix + "collecting/"
+	// traceKey is written before a collection deletes anything. An engine that
+	// finds it as it was, and no marker, knows that all it sent before is
+	// there still, though no manifest names it yet.
+	traceKey = dataPrefix + "collected"
+	// tracePrefix is that of both.
+	tracePrefix = dataPrefix + "collect"
 	// markerLife is the age, by the store's time, at which a marker is that of
 	// a collection that died.
 	markerLife = 48 * time.Hour
 )
 
-// salt sets the chunks of a save apart while a collection is under way. The
-// same save repeated under the same collections has the same salt, and finds
-// what it sent.
-func (e *engine) salt(ctx context.Context, key string) (string, error) {
-	return retry(ctx, func() (string, error) {
-		seen := key
-		for o, err := range e.bucket.List(ctx, markerPrefix, "") {
-			if err != nil {
-				return "", err
-			}
-			seen += "\x00" + o.Key
-		}
-		if seen == key {
-			return "", nil
-		}
-		return digestOf([]byte(seen)).String()[:16], nil
-	})
-}
-
 // Collect implements Engine.
 func (e *engine) Collect(ctx context.Context, opts CollectOptions) (CollectResult, error) {
 	c := &collecting{e: e, opts: opts}
 	if opts.Roots == nil {
-		return c.result, &Error{Code: CodeUnsafe, Op: "collect", What: dataPrefix, Err: errors.New("no roots were given, and without them every chunk is garbage")}
+		return c.result, &Error{Code: CodeUnsafe, Op: "collect", What: dataPrefix, Err: errors.New("no roots were given, and without them everything is garbage")}
 	}
 	err := c.run(ctx)
 	return c.result, err
@@ -109,7 +96,7 @@ func (c *collecting) end(ctx context.Context) {
 	_ = c.e.bucket.Delete(ctx, c.marker)
 }
 
-// mark is the keys of the chunks that the roots name. A root that vanishes
+// mark is the keys of the packs that the roots name. A root that vanishes
 // while it is read is none any more; one that cannot be read stops the
 // collection, since nobody knows what it names.
 func (c *collecting) mark(ctx context.Context) (map[string]bool, error) {
@@ -127,14 +114,14 @@ func (c *collecting) mark(ctx context.Context) (map[string]bool, error) {
 			return nil, err
 		}
 		c.result.Manifests++
-		for _, chunk := range m.Chunks {
-			live[chunk.key()] = true
+		for i := range m.Packs {
+			live[m.Packs[i].key()] = true
 		}
 	}
 	return live, nil
 }
 
-// condemned is the chunks that no root names and that are older than the
+// condemned is the packs that no root names and that are older than the
 // grace; leftover markers too.
 func (c *collecting) condemned(ctx context.Context, live map[string]bool) ([]bucket.Object, error) {
 	var condemned []bucket.Object
@@ -149,6 +136,9 @@ func (c *collecting) condemned(ctx context.Context, live map[string]bool) ([]buc
 			}
 			continue
 		}
+		if o.Key == traceKey {
+			continue
+		}
 		c.result.Chunks++
 		if !live[o.Key] && age >= c.opts.Grace {
 			condemned = append(condemned, o)
@@ -159,6 +149,12 @@ func (c *collecting) condemned(ctx context.Context, live map[string]bool) ([]buc
 
 // remove deletes what is still condemned, as long as the marker warns saves.
 func (c *collecting) remove(ctx context.Context, condemned []bucket.Object, live map[string]bool) error {
+	if len(condemned) == 0 {
+		return nil
+	}
+	if _, err := c.e.bucket.Put(ctx, traceKey, bytes.NewReader([]byte(c.marker+"\n")), bucket.Condition{}); err != nil {
+		return fmt.Errorf("collect: its trace: %w", err)
+	}
 	for i, o := range condemned {
 		if live[o.Key] {
 			continue
@@ -176,7 +172,7 @@ func (c *collecting) remove(ctx context.Context, condemned []bucket.Object, live
 	return nil
 }
 
-// count adds chunks to what was removed, or would be in a dry run.
+// count adds packs to what was removed, or would be in a dry run.
 func (c *collecting) count(removed []bucket.Object) {
 	for _, o := range removed {
 		if !strings.HasPrefix(o.Key, markerPrefix) {

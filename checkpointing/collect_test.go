@@ -183,7 +183,11 @@ func TestSaltedSave(t *testing.T) {
 	if result := mustSave(t, Open(b), from, ID{1, 2}, &first); result.BytesSent != 0 {
 		t.Errorf("a save on its base sent %d bytes", result.BytesSent)
 	}
-	broken := buckettest.FailNth(b, buckettest.Put, 3, bucket.CodeDenied)
+	content := state(6)
+	content["more"] = file(noise(9, packSize))
+	from = filepath.Join(t.TempDir(), "from")
+	mustWrite(t, from, content)
+	broken := buckettest.FailNth(b, buckettest.Put, 3, bucket.CodeDenied) // the manifest
 	save := func(b bucket.Bucket) (SaveResult, error) {
 		return Open(b).Save(t.Context(), from, SaveOptions{Key: keyOf(ID{1, 3}), ID: ID{1, 3}})
 	}

@@ -28,21 +28,14 @@ func (m *manifest) content() string {
 	}
 	for i := range m.Entries {
 		e := &m.Entries[i]
-		field(string(e.Path))
-		field(string(e.Type))
-		field(string(e.Link))
+		field(e.Path)
+		number(int64(e.Type))
+		field(e.Link)
 		number(e.Size)
-		if e.Digest != nil {
-			number(-1)
-			field(string(e.Digest[:]))
-			continue
-		}
 		number(int64(len(e.Extents)))
 		for _, x := range e.Extents {
 			number(x.Offset)
 			field(string(m.Chunks[x.Chunk].Digest[:]))
-			number(int64(x.From))
-			number(int64(x.Length))
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -13,14 +13,14 @@ import (
 )
 
 // twoCheckpoints saves two states and returns the objects that only the second
-// has: its manifest, chunks of its large file, a chunk of packed small ones,
-// one stored plain and one compressed.
+// has: its manifest, a pack of nothing but a part of a large file, and one that
+// has the rest of it, small files, and something compressed.
 func twoCheckpoints(t *testing.T, b bucket.Bucket) (first, second Ref, own []string) {
 	t.Helper()
 	work := t.TempDir()
 	one := tree{"model": file(noise(1, 2<<20)), "a": file("small one")}
 	two := maps.Clone(one)
-	two["model2"] = file(noise(2, 5<<20))
+	two["model2"] = file(noise(2, packSize+1<<20))
 	two["text"] = file(strings.Repeat("compressible ", 200_000))
 	two["b"] = file("small two")
 	mustWrite(t, filepath.Join(work, "1"), one)
@@ -34,7 +34,7 @@ func twoCheckpoints(t *testing.T, b bucket.Bucket) (first, second Ref, own []str
 			own = append(own, key)
 		}
 	}
-	if len(own) != 5 {
+	if len(own) != 3 {
 		t.Fatalf("the second checkpoint has %d objects of its own: %q", len(own), own)
 	}
 	return first, second, own
@@ -139,7 +139,7 @@ func TestAllDamaged(t *testing.T) {
 	if !errors.Is(err, &Error{Code: CodeCorrupt}) || len(damaged) != 2 {
 		t.Errorf("all damaged: %v, %v", damaged, err)
 	}
-	overwrite(t, b, second.Key, frameManifest("2", []byte("whatever comes")))
+	overwrite(t, b, second.Key, frameManifest("3", []byte("whatever comes")))
 	if _, _, err := Newest(t.Context(), Open(b), series); !errors.Is(err, &Error{Code: CodeVersion}) {
 		t.Errorf("a later format: %v", err)
 	}

@@ -1,7 +1,8 @@
 // Package checkpointing saves a directory into a bucket as content-addressed
-// chunks and one manifest, and restores it, whole or not at all.
+// chunks, gathered into packs, and one manifest, and restores it, whole or not
+// at all.
 //
-// The order of writes is the promise: chunks first, the manifest last, so a
+// The order of writes is the promise: packs first, the manifest last, so a
 // reader finds a whole checkpoint or none; deletion goes the other way. A
 // manifest's name carries the attempt's number and a sequence, so that a stale
 // writer can never replace what a later attempt saved. The same form serves
@@ -27,6 +28,26 @@
 // finds everything as it was read. That scan is the checkpoint. A file that is
 // replaced by rename, as careful programs do, settles at once; one that is
 // written without end is named in an error with CodeUnsettled.
+//
+// An engine remembers size, times, inode and device of what it saved or
+// restored, and does not read again what agrees with that. It never looks at a
+// file sooner than a tick of the clock after its last change, so that a later
+// one shows. What does not show is a store through a memory map that is not
+// followed by msync: SaveOptions.Rehash reads everything.
+//
+// # How a save works
+//
+// The scan's files are cut into jobs. A few readers take them, each with a
+// buffer of the size of a pack: they read into it, hash, look up what the
+// bucket has, pack what compresses, and leave the rest. The sequence takes the
+// buffers in the order of their jobs, leaves out what came before, gathers what
+// is little, and names the packs; so a save that is repeated makes the same
+// packs and finds what it sent. Lanes send them, as many at once as make it
+// faster, and double a transfer that takes much longer than usual. All memory
+// is a fixed number of buffers. Ahead does the same without a manifest.
+//
+// A restore reads packs by ranges, each in a stream: a chunk is read, verified
+// and written before the next one is read.
 //
 // # Choosing what to restore
 //

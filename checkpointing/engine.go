@@ -16,36 +16,42 @@ import (
 )
 
 const (
-	// parallel is how many chunks are under way at once. Each takes up to
-	// three times chunkSize of memory.
-	parallel = 4
+	// mostLanes is how many transfers are under way at once at most.
+	mostLanes = 16
+	// mostSaves is how many directories are saved at once; others wait.
+	mostSaves = 2
 	// tries is how often a call to the bucket is made before its failure is
 	// the engine's.
 	tries = 5
 )
 
-// engine is the plain engine: chunks of fixed size, one manifest.
+// engine keeps what saves and restores have in common.
 type engine struct {
 	bucket bucket.Bucket
 	codec  *codec
-	// buffers holds *[]byte of chunkSize capacity.
-	buffers sync.Pool
+	// saves and aheads lend memory; saving holds those who may use it.
+	saves, aheads *arena
+	saving        chan struct{}
+	copying       chan struct{}
 
-	mu sync.Mutex
-	// last is the manifest that was saved or restored last, mostly the next
-	// save's base.
-	last    *manifest
-	lastRef Ref
-	// damaged chunks were found wrong or missing; a save that has their
-	// content writes them anew instead of sharing them.
+	mu       sync.Mutex
+	memories map[string]memory // by directory
+	order    []string          // of use
+	// damaged packs were found wrong or missing; a save that has their content
+	// writes it anew instead of sharing it.
 	damaged map[string]bool
 }
 
 func newEngine(b bucket.Bucket) Engine {
 	return &engine{
-		bucket:  b,
-		codec:   sharedCodec(),
-		damaged: map[string]bool{},
+		bucket:   b,
+		codec:    sharedCodec(),
+		saves:    newArena(saveBuffers),
+		aheads:   newArena(aheadBuffers),
+		saving:   make(chan struct{}, mostSaves),
+		copying:  make(chan struct{}, 1),
+		memories: map[string]memory{},
+		damaged:  map[string]bool{},
 	}
 }
 
@@ -130,24 +136,6 @@ func missing(op, key string, err error) error {
 	return err
 }
 
-// remember keeps a manifest for the next save. It is not changed afterwards.
-func (e *engine) remember(m *manifest, ref Ref) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.last, e.lastRef = m, ref
-}
-
-// remembered is the manifest of ref if it is the last one; nil otherwise, and
-// for a ref without a digest, which only the bucket can resolve.
-func (e *engine) remembered(ref Ref) *manifest {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.last == nil || ref.Digest == "" || ref.Digest != e.lastRef.Digest || ref.Key != e.lastRef.Key {
-		return nil
-	}
-	return e.last
-}
-
 func (e *engine) setDamaged(key string, damaged bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -162,21 +150,6 @@ func (e *engine) isDamaged(key string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.damaged[key]
-}
-
-// buffer is an empty buffer with room for a stored chunk.
-func (e *engine) buffer() *[]byte {
-	if b, ok := e.buffers.Get().(*[]byte); ok {
-		return b
-	}
-	b := make([]byte, 0, chunkSize+1)
-	return &b
-}
-
-// release gives a buffer back for the next one who asks.
-func (e *engine) release(b *[]byte) {
-	*b = (*b)[:0]
-	e.buffers.Put(b)
 }
 
 // get reads a whole object of at most limit bytes.
@@ -216,4 +189,10 @@ func retry[T any](ctx context.Context, call func() (T, error)) (T, error) {
 func isOurs(err error) bool {
 	var ours *Error
 	return errors.As(err, &ours)
+}
+
+// drain reads a body to its end, so that its connection can be used again.
+func drain(body io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, body)
+	_ = body.Close() // nothing was written
 }

@@ -17,6 +17,8 @@ const (
 	CodeUnsettled Code = "unsettled"
 	// CodeConflict: the manifest's key is taken by other content.
 	CodeConflict Code = "conflict"
+	// CodeInvalid: the call itself is wrong.
+	CodeInvalid Code = "invalid"
 	// CodeFull: the local disk is full.
 	CodeFull Code = "full"
 	// CodeVersion: the manifest is of a format this engine does not know.

@@ -376,8 +376,8 @@ func TestChangingFiles(t *testing.T) {
 func TestShrinkingFile(t *testing.T) {
 	from, to := t.TempDir(), filepath.Join(t.TempDir(), "to")
 	name := filepath.Join(from, "big")
-	// The reader is blocked by its workers long before the end of the file.
-	if err := os.WriteFile(name, []byte(noise(1, (parallel+6)*chunkSize)), 0o644); err != nil {
+	// The first pack is sent long before the end of the file is read.
+	if err := os.WriteFile(name, []byte(noise(1, 5*packSize)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b := openBucket(t)

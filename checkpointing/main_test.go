@@ -18,6 +18,8 @@ func TestMain(m *testing.M) {
 		err = saveForever(os.Args[1], os.Args[2], os.Args[3])
 	case "restore":
 		err = restoreForever(os.Args[1], os.Args[2])
+	case "serve":
+		err = serve(os.Args[1])
 	default:
 		err = fmt.Errorf("unknown role %q", role)
 	}

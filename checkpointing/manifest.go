@@ -3,14 +3,12 @@ package checkpointing
 import (
 	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/blake3"
@@ -18,7 +16,7 @@ import (
 
 const (
 	// manifestVersion is the version that this engine writes and reads.
-	manifestVersion = 1
+	manifestVersion = 2
 	manifestMagic   = "spotrelay-manifest"
 	// maxManifest bounds an unpacked manifest: some millions of files.
 	maxManifest = 1 << 30
@@ -28,84 +26,63 @@ const (
 
 // manifest is the root of a checkpoint. FORMAT.md describes its stored form.
 type manifest struct {
-	ID      ID        `json:"id"`
-	Parent  *parent   `json:"parent,omitempty"`
-	SavedAt time.Time `json:"saved_at"`
-	Root    root      `json:"root"`
-	Entries []entry   `json:"entries"` // in byte order of their paths
-	Chunks  []chunk   `json:"chunks"`  // in the order of their first use
+	ID      ID
+	Parent  *parent
+	SavedAt time.Time
+	Root    root
+	Entries []entry // in byte order of their paths
+	Packs   []pack
+	Chunks  []chunk // in the order of their first use
 }
 
 // parent names the checkpoint that was restored before this one was made.
 type parent struct {
-	Key    string `json:"key"`
-	ID     ID     `json:"id"`
-	Digest string `json:"digest,omitempty"`
+	Key    string
+	ID     ID
+	Digest string
 }
 
 // root is the saved directory itself.
 type root struct {
-	Mode     uint32 `json:"mode"`
-	Modified int64  `json:"modified"`
+	Mode     uint32
+	Modified int64
 }
 
-type entryType string
+type entryType byte
 
 const (
-	typeFile entryType = "file"
-	typeDir  entryType = "dir"
-	typeLink entryType = "link"
+	typeFile entryType = 1
+	typeDir  entryType = 2
+	typeLink entryType = 3
 )
 
 // entry is one file, directory or link.
 type entry struct {
-	Path     text      `json:"path"` // slash-separated, below the root
-	Type     entryType `json:"type"`
-	Mode     uint32    `json:"mode,omitempty"`     // permission bits
-	Modified int64     `json:"modified,omitempty"` // nanoseconds since 1970
-	Size     int64     `json:"size,omitempty"`
-	Link     text      `json:"link,omitempty"`
-	Extents  []extent  `json:"extents,omitempty"` // in order; what they leave out is zero
-	// Digest is that of a small file's content, by which the next save knows
-	// it without unpacking anything.
-	Digest *digest `json:"digest,omitempty"`
+	Path     string // slash-separated, below the root
+	Type     entryType
+	Mode     uint32 // permission bits
+	Modified int64  // nanoseconds since 1970
+	Size     int64
+	Link     string
+	Extents  []extent // in order; what they leave out is zero
 }
 
-// extent says that Length bytes of a file at Offset are those of a chunk at
-// From.
+// extent says that a file has a whole chunk at Offset.
 type extent struct {
-	Offset int64 `json:"offset"`
-	Chunk  int   `json:"chunk"` // index in Chunks
-	From   int   `json:"from,omitempty"`
-	Length int   `json:"length"`
+	Offset int64
+	Chunk  int // index in Chunks
 }
 
-// text is a string that need not be UTF-8, as file names on Unix need not be.
-// One that is not is written as {"hex": "..."}.
-type text string
-
-// MarshalJSON implements json.Marshaler.
-func (t text) MarshalJSON() ([]byte, error) {
-	if utf8.ValidString(string(t)) {
-		return json.Marshal(string(t))
+// public is the entry for listings.
+func (e *entry) public() Entry {
+	mode := fs.FileMode(e.Mode) & fs.ModePerm
+	switch e.Type {
+	case typeDir:
+		mode |= fs.ModeDir
+	case typeLink:
+		mode |= fs.ModeSymlink
 	}
-	return json.Marshal(map[string]string{"hex": hex.EncodeToString([]byte(t))})
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *text) UnmarshalJSON(data []byte) error {
-	if len(data) > 0 && data[0] == '"' {
-		return json.Unmarshal(data, (*string)(t))
-	}
-	var form struct {
-		Hex string `json:"hex"`
-	}
-	if err := json.Unmarshal(data, &form); err != nil {
-		return err
-	}
-	raw, err := hex.DecodeString(form.Hex)
-	*t = text(raw)
-	return err
+	return Entry{Path: e.Path, Mode: mode, Size: e.Size, Link: e.Link}
 }
 
 // totals counts the files and their bytes.
@@ -126,27 +103,14 @@ func (m *manifest) ref(key string, data []byte) Ref {
 }
 
 // encodeManifest is m's stored form: a line with the version and a checksum,
-// then its JSON, packed.
-func encodeManifest(m *manifest) ([]byte, error) {
-	plain, err := manifestJSON(m)
-	if err != nil {
-		return nil, err
-	}
-	packed := sharedCodec().encoder.EncodeAll(plain, nil)
-	return frameManifest(strconv.Itoa(manifestVersion), packed), nil
-}
-
-// manifestJSON is canonical: equal manifests have equal bytes.
-func manifestJSON(m *manifest) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(m)
-	return buffer.Bytes(), err
+// then its columns, packed.
+func encodeManifest(m *manifest) []byte {
+	packed := sharedCodec().encoder.EncodeAll(manifestColumns(m), nil)
+	return frameManifest(strconv.Itoa(manifestVersion), packed)
 }
 
 // frameManifest puts the first line before a body. All versions have this
-// line, so that a reader can tell a later version from a damaged object.
+// line, so that a reader can tell another version from a damaged object.
 func frameManifest(version string, body []byte) []byte {
 	line := fmt.Sprintf("%s %s %s\n", manifestMagic, version, manifestSum(version, body))
 	return append([]byte(line), body...)
@@ -173,11 +137,18 @@ func decodeManifest(data []byte) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := unpackManifest(body)
+	columns, err := unpackManifest(body)
 	if err != nil {
 		return nil, err
 	}
-	return parseManifest(plain)
+	m, err := readColumns(columns)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func unframeManifest(data []byte) ([]byte, error) {
@@ -213,21 +184,4 @@ func unpackManifest(body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("it would unpack to %d bytes", size)
 	}
 	return sharedCodec().decoder.DecodeAll(body, make([]byte, 0, size))
-}
-
-// parseManifest reads the JSON and checks every rule that restoring relies on.
-func parseManifest(plain []byte) (*manifest, error) {
-	decoder := json.NewDecoder(bytes.NewReader(plain))
-	decoder.DisallowUnknownFields()
-	m := new(manifest)
-	if err := decoder.Decode(m); err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the manifest")
-	}
-	if err := m.check(); err != nil {
-		return nil, err
-	}
-	return m, nil
 }

@@ -10,14 +10,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func sampleManifest() *manifest {
-	content := digestOf([]byte("small"))
 	return &manifest{
 		ID:      ID{Attempt: 2, Sequence: 17},
 		Parent:  &parent{Key: keyOf(ID{1, 5}), ID: ID{1, 5}, Digest: digestOf([]byte("parent")).String()},
@@ -27,35 +24,35 @@ func sampleManifest() *manifest {
 			{Path: "bad\xffname", Type: typeFile, Mode: 0o600, Modified: -1},
 			{Path: "latest", Type: typeLink, Link: "steps/10/<model>"},
 			{Path: "steps", Type: typeDir, Mode: 0o750, Modified: 1_700_000_000_123_456_789},
-			{Path: "steps/model", Type: typeFile, Mode: 0o644, Modified: 1, Size: 3 * chunkSize, Extents: []extent{
-				{Offset: 0, Chunk: 0, Length: chunkSize}, {Offset: 2 * chunkSize, Chunk: 1, Length: chunkSize},
+			{Path: "steps/model", Type: typeFile, Mode: 0o644, Modified: 1, Size: 3 * regionSize, Extents: []extent{
+				{Offset: 0, Chunk: 0}, {Offset: 2 * regionSize, Chunk: 1},
 			}},
-			{Path: "steps/small", Type: typeFile, Mode: 0o755, Modified: 2, Size: 5, Extents: []extent{{Chunk: 2, From: 3, Length: 5}}, Digest: &content},
+			{Path: "steps/model.copy", Type: typeFile, Mode: 0o644, Modified: 1, Size: 2 * regionSize, Extents: []extent{
+				{Offset: 0, Chunk: 1}, {Offset: regionSize, Chunk: 0},
+			}},
+			{Path: "steps/small", Type: typeFile, Mode: 0o755, Modified: 2, Size: 5, Extents: []extent{{Chunk: 2}}},
+		},
+		Packs: []pack{
+			{Name: digestOf([]byte("first")), Size: 2 * regionSize},
+			{Name: digestOf([]byte("second")), Size: 1 << 10, Salt: "0123456789abcdef"},
 		},
 		Chunks: []chunk{
-			{Digest: digestOf([]byte("one")), Size: chunkSize},
-			{Digest: digestOf([]byte("two")), Size: chunkSize, Salt: "0123456789abcdef"},
-			{Digest: digestOf([]byte("pack")), Size: 8},
+			{Digest: digestOf([]byte("one")), Size: regionSize, Offset: 1000, Stored: regionSize},
+			{Digest: digestOf([]byte("two")), Size: regionSize, Stored: 1000},
+			{Digest: digestOf([]byte("small")), Size: 5, Pack: 1, Offset: 7, Stored: 5},
 		},
 	}
 }
 
 // TestGolden: what earlier versions wrote is read, and the form does not
-// change unnoticed. (The packed bytes may differ with the compressor, the JSON
-// may not.)
+// change unnoticed. (The packed bytes may differ with the compressor, the
+// columns may not.)
 func TestGolden(t *testing.T) {
-	stored, plain := filepath.Join("testdata", "manifest-1.stored"), filepath.Join("testdata", "manifest-1.json")
+	stored, plain := filepath.Join("testdata", "manifest-2.stored"), filepath.Join("testdata", "manifest-2.columns")
 	m := sampleManifest()
-	text, err := manifestJSON(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	columns := manifestColumns(m)
 	if *update {
-		data, err := encodeManifest(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(stored, data, 0o644), os.WriteFile(plain, text, 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(stored, encodeManifest(m), 0o644), os.WriteFile(plain, columns, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,8 +60,8 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(string(want), string(text)); d != "" {
-		t.Errorf("the JSON has changed (-golden +now):\n%s", d)
+	if !bytes.Equal(want, columns) {
+		t.Errorf("the columns have changed: golden\n%x\nnow\n%x", want, columns)
 	}
 	data, err := os.ReadFile(stored)
 	if err != nil {
@@ -80,19 +77,17 @@ func TestGolden(t *testing.T) {
 }
 
 func TestManifestVersions(t *testing.T) {
-	data, err := encodeManifest(sampleManifest())
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := encodeManifest(sampleManifest())
-	if err != nil || !bytes.Equal(data, again) {
-		t.Errorf("equal manifests have different bytes (%v)", err)
+	data := encodeManifest(sampleManifest())
+	if !bytes.Equal(data, encodeManifest(sampleManifest())) {
+		t.Error("equal manifests have different bytes")
 	}
 	var version errVersion
-	if _, err := decodeManifest(frameManifest("2", []byte("anything"))); !errors.As(err, &version) {
-		t.Errorf("format 2: %v", err)
+	for _, other := range []string{"1", "3"} {
+		if _, err := decodeManifest(frameManifest(other, []byte("anything"))); !errors.As(err, &version) {
+			t.Errorf("format %s: %v", other, err)
+		}
 	}
-	changed := bytes.Replace(data, []byte("manifest 1 "), []byte("manifest 2 "), 1)
+	changed := bytes.Replace(data, []byte("manifest 2 "), []byte("manifest 3 "), 1)
 	if _, err := decodeManifest(changed); err == nil || errors.As(err, &version) {
 		t.Errorf("a damaged version is taken for a later one: %v", err)
 	}
@@ -101,11 +96,12 @@ func TestManifestVersions(t *testing.T) {
 // TestUnsafeManifests: what Save would never write is refused, and nothing of
 // it reaches the disk.
 func TestUnsafeManifests(t *testing.T) {
-	c := chunk{Digest: digestOf([]byte("evil")), Size: 4}
+	c := chunk{Digest: digestOf([]byte("evil")), Size: 4, Stored: 4}
+	p := pack{Name: digestOf([]byte("pack")), Size: 4}
 	evil := func(path string) entry {
-		return entry{Path: text(path), Type: typeFile, Mode: 0o644, Size: 4, Extents: []extent{{Length: 4}}}
+		return entry{Path: path, Type: typeFile, Mode: 0o644, Size: 4, Extents: []extent{{}}}
 	}
-	links := func(path, target string) entry { return entry{Path: text(path), Type: typeLink, Link: text(target)} }
+	links := func(path, target string) entry { return entry{Path: path, Type: typeLink, Link: target} }
 	for name, test := range map[string]struct {
 		code    Code
 		entries []entry
@@ -129,25 +125,21 @@ func TestUnsafeManifests(t *testing.T) {
 		"link by a name":  {CodeUnsafe, []entry{{Path: "a", Type: typeDir}, links("a/b", "c/../d")}},
 		"link to nothing": {CodeUnsafe, []entry{links("a", "")}},
 		"setuid":          {CodeUnsafe, []entry{{Path: "a", Type: typeFile, Mode: 0o4755}}},
-		"device":          {CodeUnsafe, []entry{{Path: "a", Type: "device"}}},
+		"device":          {CodeUnsafe, []entry{{Path: "a", Type: 9}}},
 		"out of order":    {CodeCorrupt, []entry{evil("b"), evil("a")}},
-		"chunk 7":         {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Chunk: 7, Length: 4}}}}},
-		"chunk -1":        {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Chunk: -1, Length: 4}}}}},
-		"past the chunk":  {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{From: 1, Length: 4}}}}},
-		"past the file":   {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Offset: 1, Length: 4}}}}},
-		"before the file": {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Offset: -4, Length: 4}}}}},
-		"overlap":         {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 8, Extents: []extent{{Length: 4}, {Offset: 3, Length: 4}}}}},
+		"chunk 7":         {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Chunk: 7}}}}},
+		"chunk -1":        {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Chunk: -1}}}}},
+		"past the file":   {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Offset: 1}}}}},
+		"before the file": {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 4, Extents: []extent{{Offset: -4}}}}},
+		"overlap":         {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 8, Extents: []extent{{}, {Offset: 3}}}}},
 		"negative size":   {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: -1}}},
 		"endless":         {CodeCorrupt, []entry{{Path: "a", Type: typeFile, Size: 1 << 62}, {Path: "b", Type: typeFile, Size: 1 << 62}}},
 		"dir of content":  {CodeCorrupt, []entry{{Path: "a", Type: typeDir, Size: 4}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, parent := openBucket(t), t.TempDir()
-			overwrite(t, b, c.key(), append([]byte{formPlain}, "evil"...))
-			data, err := encodeManifest(&manifest{ID: ID{1, 1}, Entries: test.entries, Chunks: []chunk{c}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			overwrite(t, b, p.key(), []byte("evil"))
+			data := encodeManifest(&manifest{ID: ID{1, 1}, Entries: test.entries, Packs: []pack{p}, Chunks: []chunk{c}})
 			overwrite(t, b, keyOf(ID{1, 1}), data)
 			ref := Ref{Key: keyOf(ID{1, 1}), Digest: digestOf(data).String()}
 			if err := Open(b).Restore(t.Context(), ref, filepath.Join(parent, "to"), RestoreOptions{}); !errors.Is(err, &Error{Code: test.code}) {
@@ -196,40 +188,59 @@ func TestManifestNames(t *testing.T) {
 	}
 }
 
-// FuzzManifest: whatever a manifest says, reading it ends in an error or in
-// one that keeps the rules and is written as it was read.
-func FuzzManifest(f *testing.F) {
-	plain, err := manifestJSON(sampleManifest())
-	if err != nil {
-		f.Fatal(err)
+// TestUnfitChunks: a chunk that does not lie in its pack is refused.
+func TestUnfitChunks(t *testing.T) {
+	p := pack{Name: digestOf([]byte("pack")), Size: 10}
+	for name, test := range map[string]struct {
+		p pack
+		c chunk
+	}{
+		"past the pack":   {p, chunk{Size: 4, Stored: 4, Offset: 7}},
+		"before the pack": {p, chunk{Size: 4, Stored: 4, Offset: -1}},
+		"no bytes":        {p, chunk{}},
+		"stored in none":  {p, chunk{Size: 4}},
+		"stored in more":  {p, chunk{Size: 4, Stored: 5}},
+		"too large":       {pack{Size: maxPack}, chunk{Size: maxChunk + 1, Stored: 1}},
+		"another pack":    {p, chunk{Size: 4, Stored: 4, Pack: 1}},
+		"pack below none": {p, chunk{Size: 4, Stored: 4, Pack: -1}},
+		"empty pack":      {pack{}, chunk{Size: 4, Stored: 4}},
+		"endless pack":    {pack{Size: maxPack + 1}, chunk{Size: 4, Stored: 4}},
+		"salt":            {pack{Size: 10, Salt: "../../x"}, chunk{Size: 4, Stored: 4}},
+		"long salt":       {pack{Size: 10, Salt: strings.Repeat("0", 65)}, chunk{Size: 4, Stored: 4}},
+	} {
+		_, err := decodeManifest(encodeManifest(&manifest{Packs: []pack{test.p}, Chunks: []chunk{test.c}}))
+		if err == nil {
+			t.Errorf("%s: it was accepted", name)
+		}
 	}
-	f.Add(plain)
-	f.Add([]byte(`{"id":{"attempt":1,"sequence":1},"entries":[{"path":"../x","type":"file"}],"chunks":[]}`))
-	f.Add([]byte(`{"entries":[{"path":{"hex":"2e2e"},"type":"dir"}]}`))
-	f.Add([]byte(`{"entries":[{"path":"a","type":"link","link":"a/../.."}]}`))
-	f.Fuzz(func(t *testing.T, plain []byte) {
-		packed := sharedCodec().encoder.EncodeAll(plain, nil)
-		m, err := decodeManifest(frameManifest("1", packed))
+}
+
+// FuzzColumns: whatever a manifest says, reading it ends in an error or in one
+// that keeps the rules and is written as it was read.
+func FuzzColumns(f *testing.F) {
+	f.Add(manifestColumns(sampleManifest()))
+	f.Add(manifestColumns(&manifest{}))
+	f.Add(manifestColumns(&manifest{Entries: []entry{{Path: "../x", Type: typeFile}}}))
+	f.Add(manifestColumns(&manifest{Entries: []entry{{Path: "a", Type: typeLink, Link: "a/../.."}}}))
+	f.Fuzz(func(t *testing.T, columns []byte) {
+		packed := sharedCodec().encoder.EncodeAll(columns, nil)
+		m, err := decodeManifest(frameManifest("2", packed))
 		if err != nil {
 			return
 		}
 		for i := range m.Entries {
 			e := &m.Entries[i]
-			if !filepath.IsLocal(string(e.Path)) || e.Path == "." {
+			if !filepath.IsLocal(e.Path) || e.Path == "." {
 				t.Errorf("the path %q was accepted", e.Path)
 			}
-			if e.Type == typeLink && !filepath.IsLocal(filepath.Join(filepath.Dir(string(e.Path)), string(e.Link))) {
+			if e.Type == typeLink && !filepath.IsLocal(filepath.Join(filepath.Dir(e.Path), e.Link)) {
 				t.Errorf("the link %q to %q was accepted", e.Path, e.Link)
 			}
-			if strings.HasPrefix(string(e.Link), "/") {
+			if strings.HasPrefix(e.Link, "/") {
 				t.Errorf("the absolute link %q was accepted", e.Link)
 			}
 		}
-		data, err := encodeManifest(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again, err := decodeManifest(data); err != nil || !reflect.DeepEqual(again, m) {
+		if again, err := decodeManifest(encodeManifest(m)); err != nil || !reflect.DeepEqual(again, m) {
 			t.Errorf("written and read again it is %+v, %v", again, err)
 		}
 	})
@@ -237,17 +248,13 @@ func FuzzManifest(f *testing.F) {
 
 // FuzzStoredManifest feeds the reader what lies in the bucket.
 func FuzzStoredManifest(f *testing.F) {
-	data, err := encodeManifest(sampleManifest())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(data)
-	f.Add(frameManifest("1", nil))
-	f.Add([]byte("spotrelay-manifest 1 "))
+	f.Add(encodeManifest(sampleManifest()))
+	f.Add(frameManifest("2", nil))
+	f.Add([]byte("spotrelay-manifest 2 "))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		decodeManifest(data) // does not panic
 		if newline := bytes.IndexByte(data, '\n'); newline >= 0 {
-			decodeManifest(frameManifest("1", data[newline+1:])) // past the checksum
+			decodeManifest(frameManifest("2", data[newline+1:])) // past the checksum
 		}
 	})
 }

@@ -4,21 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // Damaged is a checkpoint that was passed over, and why. Err is an *Error that
-// names the chunk or the manifest.
+// names the pack or the manifest.
 type Damaged struct {
 	Ref Ref
 	Err error
 }
 
 // Newest is the newest checkpoint below prefix whose manifest is whole and
-// whose chunks are all there, with the damaged ones that are newer. What is in
+// whose packs are all there, with the damaged ones that are newer. What is in
 // the chunks is only verified by Restore. Errors: CodeMissing when there is no
 // checkpoint at all, CodeCorrupt when all are damaged, CodeVersion when the
 // newest was made by a later program (an older one would bury its progress),
@@ -100,38 +99,26 @@ func isDamage(err error) bool {
 	return false
 }
 
-// present tells whether all chunks of a checkpoint are there and of a
-// plausible size.
+// present tells whether all packs of a checkpoint are there in their length.
 func (e *engine) present(ctx context.Context, ref Ref) error {
 	m, _, err := e.manifest(ctx, "inspect", ref)
 	if err != nil {
 		return err
 	}
 	workers, ctx := errgroup.WithContext(ctx)
-	workers.SetLimit(4 * parallel)
-	for _, c := range m.Chunks {
+	workers.SetLimit(mostLanes)
+	for i := range m.Packs {
 		workers.Go(func() error {
-			size, err := e.size(ctx, c.key())
+			p := &m.Packs[i]
+			size, err := e.size(ctx, p.key())
 			if err != nil {
-				return e.lost("inspect", c.key(), err)
+				return e.lost("inspect", p.key(), err)
 			}
-			if size < 2 || size > int64(c.Size)+1 {
-				return e.corrupt("inspect", c.key(), fmt.Errorf("it is stored in %d bytes, which cannot be", size))
+			if size != p.Size {
+				return e.corrupt("inspect", p.key(), fmt.Errorf("it has %d bytes and not %d", size, p.Size))
 			}
 			return nil
 		})
 	}
 	return workers.Wait()
-}
-
-// size is that of a stored object.
-func (e *engine) size(ctx context.Context, key string) (int64, error) {
-	return retry(ctx, func() (int64, error) {
-		body, o, err := e.bucket.Get(ctx, key, 0, 1)
-		if err != nil {
-			return 0, err
-		}
-		_, _ = io.Copy(io.Discard, body) // so that the connection can be used again
-		return o.Size, body.Close()
-	})
 }

@@ -2,7 +2,6 @@ package checkpointing
 
 import (
 	"context"
-	"io"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -56,6 +55,11 @@ func (r *reporter) update(change func(*Progress)) {
 	}
 }
 
+// shared counts bytes that need not be sent.
+func (r *reporter) shared(n int64) {
+	r.update(func(p *Progress) { p.BytesShared += n })
+}
+
 func (r *reporter) stage(stage Stage) {
 	r.update(func(p *Progress) { p.Stage = stage })
 }
@@ -83,26 +87,17 @@ func newLimiter(bytesPerSecond int64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
 }
 
-// paced reads no faster than its limiter allows, and tells of what it read.
-type paced struct {
-	ctx     context.Context
-	body    io.ReadSeeker
-	limiter *rate.Limiter
-	read    func(n int)
-}
-
-func (p *paced) Read(b []byte) (int, error) {
-	if burst := p.limiter.Burst(); len(b) > burst {
-		b = b[:burst]
+// pace waits until n bytes may pass.
+func pace(ctx context.Context, limiter *rate.Limiter, n int) error {
+	if limiter == nil {
+		return nil
 	}
-	n, err := p.body.Read(b)
-	if n > 0 {
-		if err := p.limiter.WaitN(p.ctx, n); err != nil {
-			return 0, err
+	for n > 0 {
+		step := min(n, limiter.Burst())
+		if err := limiter.WaitN(ctx, step); err != nil {
+			return err
 		}
-		p.read(n)
+		n -= step
 	}
-	return n, err
+	return nil
 }
-
-func (p *paced) Seek(offset int64, whence int) (int64, error) { return p.body.Seek(offset, whence) }

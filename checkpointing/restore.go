@@ -8,10 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 )
 
 // Restore implements Engine. What it writes is not flushed: a machine that
@@ -29,12 +29,18 @@ func (e *engine) Restore(ctx context.Context, ref Ref, dir string, opts RestoreO
 	if err != nil {
 		return restoreError(err)
 	}
-	r := &restoring{e: e, m: m, report: newReporter(opts.Progress), limiter: newLimiter(opts.BytesPerSecond)}
+	r := &restoring{
+		e: e, m: m, opts: opts, report: newReporter(opts.Progress),
+		left: make([]atomic.Int32, len(m.Entries)), laid: make([]bool, len(m.Entries)),
+	}
 	defer r.report.stop()
+	if err := r.choose(); err != nil {
+		return err
+	}
 	if err := r.into(ctx, t); err != nil {
 		return restoreError(err)
 	}
-	e.remember(m, full)
+	r.remember(ctx, absolute, full)
 	r.report.stage(StageRestored)
 	return nil
 }
@@ -49,11 +55,16 @@ func restoreError(err error) error {
 
 // restoring is one restore under way.
 type restoring struct {
-	e       *engine
-	m       *manifest
-	root    *os.Root
-	report  *reporter
-	limiter *rate.Limiter
+	e      *engine
+	m      *manifest
+	opts   RestoreOptions
+	root   *os.Root
+	report *reporter
+	chosen []int // entries to restore, in their order
+	// left is how many extents of an entry are not written yet.
+	left []atomic.Int32
+	laid []bool   // entries that are made at their full length
+	kept *keeping // what is there already; nil: nothing is looked for
 }
 
 // into writes everything beside the directory and puts it in place.
@@ -67,7 +78,18 @@ func (r *restoring) into(ctx context.Context, t *target) (err error) {
 			discard(t.staged)
 		}
 	}()
-	files, size := r.m.totals()
+	if r.opts.Reuse {
+		if r.kept = r.openKeeping(t.dir); r.kept != nil {
+			defer r.kept.close()
+		}
+	}
+	files, size := 0, int64(0)
+	for _, i := range r.chosen {
+		if r.m.Entries[i].Type == typeFile {
+			files++
+			size += r.m.Entries[i].Size
+		}
+	}
 	r.report.update(func(p *Progress) { p.Stage, p.Files, p.BytesTotal = StageFetching, files, size })
 	if err := r.lay(ctx); err != nil {
 		return err
@@ -87,35 +109,80 @@ func (r *restoring) into(ctx context.Context, t *target) (err error) {
 	return nil
 }
 
-// lay makes all directories, and all files at their full length, empty.
-func (r *restoring) lay(ctx context.Context) error {
-	for i := range r.m.Entries {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var err error
-		switch e := &r.m.Entries[i]; e.Type {
-		case typeDir:
-			err = r.root.Mkdir(string(e.Path), 0o700)
-		case typeFile:
-			err = r.layFile(e)
-		}
-		if err != nil {
-			return r.localError(string(r.m.Entries[i].Path), err)
-		}
-	}
-	return nil
+// use is where a chunk goes.
+type use struct {
+	entry  int
+	offset int64
 }
 
-func (r *restoring) layFile(e *entry) error {
-	file, err := r.root.OpenFile(string(e.Path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+// fill fetches each chunk once, verifies it and writes it wherever it goes.
+func (r *restoring) fill(ctx context.Context) error {
+	uses := make([][]use, len(r.m.Chunks))
+	var needed []int
+	for _, i := range r.chosen {
+		e := &r.m.Entries[i]
+		covered := int64(0)
+		missing := r.missing(i)
+		for n, x := range e.Extents {
+			if !missing.has(n) {
+				continue
+			}
+			if uses[x.Chunk] == nil {
+				needed = append(needed, x.Chunk)
+			}
+			uses[x.Chunk] = append(uses[x.Chunk], use{i, x.Offset})
+			covered += int64(r.m.Chunks[x.Chunk].Size)
+		}
+		r.report.update(func(p *Progress) { p.BytesShared += e.Size - covered })
+	}
+	f := &fetching{
+		e: r.e, op: "restore", m: r.m, lanes: newLanes(mostLanes), limiter: newLimiter(r.opts.BytesPerSecond),
+		use: func(w *fetcher, chunk int, content []byte) error {
+			for _, u := range uses[chunk] {
+				if err := r.write(w.opener, u, content); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	return f.all(ctx, spansOf(r.m, needed), r.root)
+}
+
+// all reads spans, several at once. The root is what openers are for.
+func (f *fetching) all(ctx context.Context, spans []span, root *os.Root) error {
+	workers, working := errgroup.WithContext(ctx)
+	next := make(chan span)
+	for range min(mostLanes, len(spans)) {
+		workers.Go(func() error {
+			w := fetchers.Get().(*fetcher) // the pool holds nothing else
+			defer fetchers.Put(w)
+			if root != nil {
+				w.opener = newOpener(root)
+				defer w.opener.close()
+			}
+			for s := range next {
+				if err := f.span(working, w, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for _, s := range spans {
+		select {
+		case next <- s:
+		case <-working.Done():
+		}
+		if working.Err() != nil {
+			break
+		}
+	}
+	close(next)
+	if err := workers.Wait(); err != nil {
 		return err
 	}
-	if e.Size > 0 {
-		err = file.Truncate(e.Size)
-	}
-	return errors.Join(err, file.Close())
+	return ctx.Err()
 }
 
 // localError also tells of names that this file system takes for one.
@@ -126,93 +193,24 @@ func (r *restoring) localError(name string, err error) error {
 	return localError("restore", name, err)
 }
 
-// piece is where a part of a chunk goes.
-type piece struct {
-	entry *entry
-	extent
-}
-
-// fill fetches each chunk once, verifies it and writes its pieces.
-func (r *restoring) fill(ctx context.Context) error {
-	pieces := make([][]piece, len(r.m.Chunks))
-	for i := range r.m.Entries {
-		e := &r.m.Entries[i]
-		covered := int64(0)
-		for _, x := range e.Extents {
-			pieces[x.Chunk] = append(pieces[x.Chunk], piece{e, x})
-			covered += int64(x.Length)
-		}
-		r.report.update(func(p *Progress) { p.BytesShared += e.Size - covered })
-	}
-	workers, working := errgroup.WithContext(ctx)
-	workers.SetLimit(parallel)
-	for i, c := range r.m.Chunks {
-		if working.Err() != nil {
-			break
-		}
-		workers.Go(func() error { return r.chunk(working, c, pieces[i]) })
-	}
-	if err := workers.Wait(); err != nil {
-		return err
-	}
-	return ctx.Err()
-}
-
-func (r *restoring) chunk(ctx context.Context, c chunk, pieces []piece) error {
-	buffer := r.e.buffer()
-	defer r.e.release(buffer)
-	content, err := r.e.fetch(ctx, "restore", c, *buffer, r.limiter)
-	if err != nil {
-		return err
-	}
-	for _, p := range pieces {
-		if err := r.write(p, content[p.From:p.From+p.Length]); err != nil {
-			return r.localError(string(p.entry.Path), err)
-		}
-		r.report.update(func(state *Progress) { state.BytesDone += int64(p.Length) })
-	}
-	return nil
-}
-
-// holeSize is the run of zeroes from which on a hole is left.
-const holeSize = 64 << 10
-
-// write puts data into its file and leaves holes where it is zero.
-func (r *restoring) write(p piece, data []byte) error {
-	file, err := r.root.OpenFile(string(p.entry.Path), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	for done := 0; done < len(data) && err == nil; {
-		end := done
-		for end < len(data) && !isZero(data[end:min(end+holeSize, len(data))]) {
-			end = min(end+holeSize, len(data))
-		}
-		if end > done {
-			_, err = file.WriteAt(data[done:end], p.Offset+int64(done))
-		}
-		done = min(end+holeSize, len(data)) // what ended the run is zero
-	}
-	return errors.Join(err, file.Close())
-}
-
-// finish makes the links and sets modes and times, the deepest first, so that
-// nothing is written into a directory that is done. Links come after all
-// files: no file can have been written through one.
+// finish makes the links and gives directories their modes and times, the
+// deepest first, so that nothing is written into a directory that is done.
+// Links come after all files: no file can have been written through one.
 func (r *restoring) finish(ctx context.Context) error {
-	for i := range slices.Backward(r.m.Entries) {
+	for _, i := range slices.Backward(r.chosen) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		e := &r.m.Entries[i]
 		var err error
-		if e.Type == typeLink {
-			err = r.root.Symlink(filepath.FromSlash(string(e.Link)), string(e.Path))
-		} else {
-			err = r.attributes(string(e.Path), e.Mode, e.Modified)
+		switch e.Type {
+		case typeLink:
+			err = r.root.Symlink(filepath.FromSlash(e.Link), e.Path)
+		case typeDir:
+			err = r.attributes(e.Path, e.Mode, e.Modified)
 		}
 		if err != nil {
-			return r.localError(string(e.Path), err)
+			return r.localError(e.Path, err)
 		}
 	}
 	if err := r.attributes(".", r.m.Root.Mode&0o777|0o700, r.m.Root.Modified); err != nil {
@@ -227,4 +225,39 @@ func (r *restoring) attributes(name string, mode uint32, modified int64) error {
 		return err
 	}
 	return r.root.Chmod(name, fs.FileMode(mode))
+}
+
+// remember keeps what was restored, so that the next save need not read it.
+// A file that was finished a tick ago is left out: a change at once would not
+// show.
+func (r *restoring) remember(ctx context.Context, dir string, ref Ref) {
+	contents := contentsOf(r.m)
+	known := memory{ref: ref, manifest: r.m, items: map[string]*item{}}
+	defer func() { r.e.remember(dir, known) }()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return // the next save reads it all
+	}
+	defer root.Close()
+	now, err := (&scanner{root: root, dir: dir}).scan(ctx)
+	if err != nil {
+		return
+	}
+	looks := make(map[string]*look, len(now.found))
+	for i := range now.found {
+		looks[now.found[i].Path] = &now.found[i].look
+	}
+	settled := time.Now()
+	for _, i := range r.chosen {
+		e := &r.m.Entries[i]
+		seen := looks[e.Path]
+		if e.Type != typeFile || seen == nil || !seen.mode.IsRegular() || seen.size != e.Size || restingFor(signature{changed: seen.changed}, settled) < tick {
+			continue
+		}
+		parts := make([]part, len(e.Extents))
+		for n, x := range e.Extents {
+			parts[n] = part{offset: x.Offset, content: contents[x.Chunk]}
+		}
+		known.items[e.Path] = &item{signature: seen.signature, parts: parts, likely: e.Size}
+	}
 }

@@ -48,11 +48,11 @@ func drawContent(t *rapid.T, seed uint64) string {
 	case 1: // text, larger than what is packed
 		return strings.Repeat("the loss is 0.25\n", 80_000)
 	case 2: // noise, with a hole and a crooked end
-		return noise(seed, 4_000) + strings.Repeat("\x00", chunkSize+300_000) + noise(seed, rapid.IntRange(1, 5_000).Draw(t, "tail"))
+		return noise(seed, 4_000) + strings.Repeat("\x00", 3*regionSize+300_000) + noise(seed, rapid.IntRange(1, 5_000).Draw(t, "tail"))
 	case 3:
-		return strings.Repeat("\x00", rapid.SampledFrom([]int{1, 100, smallFile, chunkSize, chunkSize + 1}).Draw(t, "zeroes"))
+		return strings.Repeat("\x00", rapid.SampledFrom([]int{1, 100, regionSize, 2 * regionSize, 2*regionSize + 1}).Draw(t, "zeroes"))
 	case 4:
-		return noise(seed, rapid.SampledFrom([]int{smallFile - 1, smallFile, chunkSize - 1, chunkSize, chunkSize + 1}).Draw(t, "size"))
+		return noise(seed, rapid.SampledFrom([]int{smallFile - 1, smallFile, smallFile + 1, 3*regionSize - 1, 3 * regionSize, 3*regionSize + 1}).Draw(t, "size"))
 	default:
 		return noise(rapid.Uint64Range(0, 5).Draw(t, "seed"), rapid.IntRange(1, 3_000).Draw(t, "size"))
 	}
@@ -61,6 +61,7 @@ func drawContent(t *rapid.T, seed uint64) string {
 // TestRoundTrip saves a random tree, then another one based on it, and
 // restores both, the second over the first.
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	b := openBucket(t)
 	e := Open(b)
 	attempt, memory := 0, memoryDir(t)

@@ -6,11 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
-	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -30,6 +35,9 @@ func (e *engine) Save(ctx context.Context, dir string, opts SaveOptions) (SaveRe
 	if err := bucket.CheckKey("put", opts.Key); err != nil {
 		return SaveResult{}, err
 	}
+	if opts.ID.Attempt < 0 || opts.ID.Attempt > math.MaxInt32 || opts.ID.Sequence < 0 {
+		return SaveResult{}, &Error{Code: CodeInvalid, Op: "save", What: opts.Key, Err: fmt.Errorf("the ID %+v is negative or too large", opts.ID)}
+	}
 	if id, ok := idOfKey(opts.Key); ok && id != opts.ID {
 		return SaveResult{}, &Error{Code: CodeConflict, Op: "save", What: opts.Key, Err: fmt.Errorf("the key is that of %s and the ID that of %s", ManifestName(id), ManifestName(opts.ID))}
 	}
@@ -43,26 +51,44 @@ func (e *engine) Save(ctx context.Context, dir string, opts SaveOptions) (SaveRe
 	}
 	defer below.Close()
 
-	s := &saving{
-		e:       e,
-		opts:    opts,
-		scanner: &scanner{root: below, dir: absolute, keep: opts.Keep},
-		send:    newSending(e, opts),
-		items:   map[text]*item{},
+	leave, err := e.enter(ctx, e.saving, e.saves)
+	if err != nil {
+		return SaveResult{}, saveError(err)
 	}
-	defer s.send.report.stop()
+	defer leave()
+	s := newSaving(e, opts, &scanner{root: below, dir: absolute, keep: opts.Keep}, e.saves)
+	defer s.end()
 	if err := s.prepare(ctx); err != nil {
 		return SaveResult{}, saveError(err)
 	}
 	last, err := s.settle(ctx)
 	if err != nil {
+		s.keepForLater()
 		return SaveResult{}, saveError(err)
 	}
 	ref, err := s.commit(ctx, last)
 	if err != nil {
+		s.keepForLater()
 		return SaveResult{}, saveError(err)
 	}
-	return SaveResult{Ref: ref, BytesSent: s.send.sent.Load(), Elapsed: time.Since(start), Skipped: last.skipped}, nil
+	return SaveResult{
+		Ref: ref, BytesSent: s.send.sent.Load(), BytesRead: s.bytesRead, Packs: int(s.send.packs.Load()),
+		Elapsed: time.Since(start), Skipped: last.skipped,
+	}, nil
+}
+
+// enter waits for a turn to use an arena.
+func (e *engine) enter(ctx context.Context, turn chan struct{}, a *arena) (leave func(), err error) {
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	a.enter()
+	return func() {
+		a.leave()
+		<-turn
+	}, nil
 }
 
 // saveError gives an error that names nothing of its own a beginning.
@@ -75,39 +101,68 @@ func saveError(err error) error {
 
 // saving is one save under way.
 type saving struct {
-	e       *engine
-	opts    SaveOptions
-	scanner *scanner
-	send    *sending
-	items   map[text]*item // what was read, by path
+	e         *engine
+	opts      SaveOptions
+	scanner   *scanner
+	send      *sending
+	epoch     *epochs
+	stopEpoch context.CancelFunc
+	memory    memory
+	base      *base
+	sent      *sent // what is sent and not committed
+	readers   int
+	reads     *rate.Limiter // nil: unbounded
+	round     int
+	bytesRead int64
+
+	mu    sync.Mutex
+	items map[string]*item // what is read, by path
 }
 
-// item is a file as it was read.
-type item struct {
-	signature signature
-	digest    *digest // of a small file
-	parts     []part
+func newSaving(e *engine, opts SaveOptions, scanner *scanner, a *arena) *saving {
+	s := &saving{
+		e: e, opts: opts, scanner: scanner, memory: e.recall(scanner.dir),
+		readers: min(max(runtime.GOMAXPROCS(0), 2), 4),
+	}
+	s.send = &sending{
+		e: e, arena: a,
+		lanes:   newLanes(mostLanes),
+		limiter: newLimiter(opts.BytesPerSecond),
+		report:  newReporter(opts.Progress),
+		stored:  func(p *pack, records []record) { s.sent.add(p, records) },
+	}
+	return s
 }
 
-// part is an extent whose chunk may still be under way.
-type part struct {
-	offset  int64
-	from    int
-	length  int
-	content *content
+// end waits for what the save has begun.
+func (s *saving) end() {
+	if s.stopEpoch != nil {
+		s.stopEpoch()
+		<-s.epoch.done
+	}
+	s.send.report.stop()
 }
 
-// content is a chunk that a worker names once it knows its digest.
-type content struct{ chunk chunk }
-
-// prepare reads the base and looks whether chunks are being collected.
+// prepare reads the base and begins to look whether packs are being collected.
 func (s *saving) prepare(ctx context.Context) error {
 	s.send.report.stage(StageScanning)
+	epochContext, stop := context.WithCancel(ctx)
+	s.stopEpoch = stop
+	s.epoch = s.e.askEpoch(epochContext)
+	if err := s.useBase(ctx); err != nil {
+		return err
+	}
+	return s.useSent(ctx)
+}
+
+// useBase reads the base.
+func (s *saving) useBase(ctx context.Context) error {
+	var m *manifest
 	if s.opts.Base != nil {
-		m, err := s.baseManifest(ctx, *s.opts.Base)
+		var err error
+		m, err = s.baseManifest(ctx, *s.opts.Base)
 		switch {
 		case err == nil:
-			s.send.useBase(m)
 		case isOurs(err):
 			// All is sent then, which is slower and just as right.
 			slog.Warn("checkpointing: the base of a save cannot be used", "base", s.opts.Base.Key, "error", err)
@@ -115,24 +170,86 @@ func (s *saving) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	salt, err := s.e.salt(ctx, s.opts.Key)
-	s.send.salt = salt
-	return err
+	s.base = newBase(s.e, m, s.opts.Urgent)
+	return nil
+}
+
+// useSent takes over what was sent before and not committed, if it is sure to
+// be there.
+func (s *saving) useSent(ctx context.Context) error {
+	s.sent = s.memory.sent
+	if s.sent == nil || s.sent.empty() {
+		s.sent = newSent("")
+		s.base.sent = s.sent
+		return nil
+	}
+	now, err := s.epoch.wait(ctx)
+	if err != nil {
+		return err
+	}
+	if s.sent.epoch != now.id {
+		s.sent = newSent(now.id)
+	}
+	s.base.sent = s.sent
+	return nil
+}
+
+// keepForLater remembers what was read and sent and is not committed.
+func (s *saving) keepForLater() {
+	if s.epoch == nil || s.sent == nil {
+		return
+	}
+	<-s.epoch.done
+	if s.epoch.err != nil {
+		return
+	}
+	if s.sent.epoch != s.epoch.epoch.id { // it is new, and nobody else's
+		s.sent.epoch = s.epoch.epoch.id
+	}
+	m := s.e.recall(s.scanner.dir)
+	m.sent = s.sent
+	if m.ref == s.memory.ref { // otherwise another save has read it since
+		m.items = maps.Clone(m.items)
+		if m.items == nil {
+			m.items = map[string]*item{}
+		}
+		maps.Copy(m.items, s.items)
+	}
+	s.e.remember(s.scanner.dir, m)
 }
 
 func (s *saving) baseManifest(ctx context.Context, ref Ref) (*manifest, error) {
-	if m := s.e.remembered(ref); m != nil {
+	if m := s.e.recallManifest(ref); m != nil {
 		return m, nil
 	}
 	m, _, err := s.e.manifest(ctx, "save", ref)
 	return m, err
 }
 
+// keepItem notes a file as it was read.
+func (s *saving) keepItem(name string, read *item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.items[name] = read
+	s.bytesRead += read.signature.size
+}
+
+// before is a file as the last save or the base has it; nil if they have none.
+func (s *saving) before(name string) *item {
+	if known := s.memory.items[name]; known != nil {
+		return known
+	}
+	if s.base.manifest == nil {
+		return nil
+	}
+	return s.base.manifest.item(name)
+}
+
 // settle reads the directory until a scan finds it as it was read. That scan
 // is what is committed.
 func (s *saving) settle(ctx context.Context) (*scan, error) {
 	pause := firstPause
-	for round := 0; ; round++ {
+	for ; ; s.round++ {
 		now, err := s.scanner.scan(ctx)
 		if err != nil {
 			return nil, err
@@ -141,66 +258,84 @@ func (s *saving) settle(ctx context.Context) (*scan, error) {
 		if len(changed) == 0 {
 			return now, nil
 		}
-		if round == rounds {
+		if s.round == rounds {
 			return nil, &Error{
-				Code: CodeUnsettled, Op: "save", What: s.scanner.shown(string(changed[0].Path)),
+				Code: CodeUnsettled, Op: "save", What: s.scanner.shown(changed[0].Path),
 				Err:  fmt.Errorf("it kept changing while it was read %d times", rounds),
 				Hint: "write to another name and rename it, or save at a moment when nothing is written",
 			}
 		}
-		if round > 0 {
+		if s.round > 0 {
 			if err := wait(ctx, pause); err != nil {
 				return nil, err
 			}
 			pause = min(2*pause, lastPause)
 		}
-		if err := s.read(ctx, now, changed); err != nil {
+		s.begin(now, changed)
+		if err := s.read(ctx, changed); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// changed is the files of a scan that have not been read as they are now.
+// begin reports what a round is about to read.
+func (s *saving) begin(now *scan, files []*found) {
+	size := int64(0)
+	for _, f := range files {
+		size += f.Size
+	}
+	s.send.report.update(func(p *Progress) {
+		p.Stage = StageSending
+		p.Files = now.files
+		if s.round == 0 {
+			p.BytesShared = now.bytes - size
+		}
+		p.BytesTotal = p.BytesDone + p.BytesShared + size
+	})
+}
+
+// changed is the files of a scan that have not been read as they are now. The
+// others are those of this save and, unless it is to read all, those that an
+// earlier save or a restore knows and the bucket has.
 func (s *saving) changed(now *scan) []*found {
+	if s.items == nil {
+		s.items = make(map[string]*item, now.files)
+	}
 	var changed []*found
 	for i := range now.found {
 		f := &now.found[i]
 		if f.Type != typeFile {
 			continue
 		}
-		if read := s.items[f.Path]; read == nil || read.signature != f.signature {
-			changed = append(changed, f)
+		if read := s.items[f.Path]; read != nil && read.signature == f.look.signature {
+			continue
 		}
+		delete(s.items, f.Path)
+		known := s.memory.items[f.Path]
+		if s.round == 0 && !s.opts.Rehash && known != nil && known.signature == f.look.signature && s.base.hasAll(known.parts) {
+			s.items[f.Path] = known
+			continue
+		}
+		changed = append(changed, f)
 	}
 	return changed
-}
-
-// read reads files and sends what the bucket lacks of them.
-func (s *saving) read(ctx context.Context, now *scan, files []*found) error {
-	s.send.begin(now, files)
-	r := newReading(ctx, s)
-	for _, f := range files {
-		if err := r.file(f); err != nil {
-			r.abandon()
-			return err
-		}
-	}
-	return r.finish()
 }
 
 // commit writes the manifest, which makes the checkpoint.
 func (s *saving) commit(ctx context.Context, last *scan) (Ref, error) {
 	s.send.report.stage(StageCommitting)
-	m := s.manifest(last)
-	data, err := encodeManifest(m)
-	if err != nil {
+	// Nothing may be committed while it is not known whether what it names is
+	// being collected.
+	if _, err := s.epoch.wait(ctx); err != nil {
 		return Ref{}, err
 	}
+	m := s.manifest(last)
+	data := encodeManifest(m)
 	if err := ctx.Err(); err != nil {
 		return Ref{}, err
 	}
 	ref := m.ref(s.opts.Key, data)
-	_, err = retry(ctx, func() (bucket.Object, error) {
+	_, err := retry(ctx, func() (bucket.Object, error) {
 		return s.e.bucket.Put(ctx, s.opts.Key, bytes.NewReader(data), bucket.IfAbsent())
 	})
 	if errors.Is(err, bucket.ErrConflict) {
@@ -209,9 +344,23 @@ func (s *saving) commit(ctx context.Context, last *scan) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	s.e.remember(m, ref)
+	s.e.remember(s.scanner.dir, memory{ref: ref, manifest: m, items: s.itemsOf(last)})
 	s.send.report.stage(StageCommitted)
 	return ref, nil
+}
+
+// itemsOf leaves out what vanished while it was read.
+func (s *saving) itemsOf(last *scan) map[string]*item {
+	if len(s.items) == last.files {
+		return s.items
+	}
+	items := make(map[string]*item, last.files)
+	for i := range last.found {
+		if read := s.items[last.found[i].Path]; read != nil {
+			items[last.found[i].Path] = read
+		}
+	}
+	return items
 }
 
 // alreadyThere decides about a key that is taken: by this very save, whose
@@ -230,45 +379,37 @@ func (s *saving) alreadyThere(ctx context.Context, m *manifest, ref Ref, conflic
 	return there, thereRef, nil
 }
 
-// sameContent tells whether two manifests differ in nothing but the time.
+// sameContent tells whether two manifests restore the same, wherever it lies.
 func sameContent(a, b *manifest) bool {
-	x, y := *a, *b
-	x.SavedAt, y.SavedAt = time.Time{}, time.Time{}
-	xJSON, xErr := manifestJSON(&x)
-	yJSON, yErr := manifestJSON(&y)
-	return xErr == nil && yErr == nil && bytes.Equal(xJSON, yJSON)
+	if a.ID != b.ID || a.Root != b.Root || (a.Parent == nil) != (b.Parent == nil) || a.Parent != nil && *a.Parent != *b.Parent {
+		return false
+	}
+	return slices.EqualFunc(a.Entries, b.Entries, func(x, y entry) bool {
+		if x.Path != y.Path || x.Type != y.Type || x.Mode != y.Mode || x.Modified != y.Modified || x.Size != y.Size || x.Link != y.Link {
+			return false
+		}
+		return slices.EqualFunc(x.Extents, y.Extents, func(v, w extent) bool {
+			return v.Offset == w.Offset && a.Chunks[v.Chunk].Digest == b.Chunks[w.Chunk].Digest
+		})
+	})
 }
 
 // manifest is that of a settled scan.
 func (s *saving) manifest(last *scan) *manifest {
-	m := &manifest{ID: s.opts.ID, SavedAt: time.Now().UTC().Truncate(time.Millisecond), Root: last.root}
+	b := newManifestBuilder(len(last.found))
+	b.m.ID, b.m.Root = s.opts.ID, last.root
+	b.m.SavedAt = time.Now().UTC().Truncate(time.Millisecond)
 	if p := s.opts.Parent; p != nil {
-		m.Parent = &parent{Key: p.Key, ID: p.ID, Digest: p.Digest}
+		b.m.Parent = &parent{Key: p.Key, ID: p.ID, Digest: p.Digest}
 	}
-	index := map[chunk]int{}
-	m.Entries = make([]entry, len(last.found))
 	for i := range last.found {
-		m.Entries[i] = last.found[i].entry
-		if last.found[i].Type != typeFile {
-			continue
+		e := last.found[i].entry
+		if e.Type == typeFile {
+			e.Extents = b.extents(s.items[e.Path].parts)
 		}
-		read := s.items[last.found[i].Path]
-		m.Entries[i].Digest = read.digest
-		for _, p := range read.parts {
-			n, known := index[p.content.chunk]
-			if !known {
-				n = len(m.Chunks)
-				index[p.content.chunk] = n
-				m.Chunks = append(m.Chunks, p.content.chunk)
-			}
-			m.Entries[i].Extents = append(m.Entries[i].Extents, extent{Offset: p.offset, Chunk: n, From: p.from, Length: p.length})
-		}
+		b.m.Entries = append(b.m.Entries, e)
 	}
-	return m
-}
-
-func sortFound(f []found) {
-	slices.SortFunc(f, func(a, b found) int { return strings.Compare(string(a.Path), string(b.Path)) })
+	return b.m
 }
 
 func wait(ctx context.Context, pause time.Duration) error {

@@ -8,27 +8,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
+
+	"golang.org/x/sync/errgroup"
 )
-
-// signature tells whether a file may have changed between two looks.
-type signature struct {
-	inode    uint64
-	size     int64
-	modified time.Time
-	changed  int64 // ctime, nanoseconds; zero where there is none
-}
-
-func signatureOf(info fs.FileInfo) signature {
-	inode, changed := fileIdentity(info)
-	return signature{inode: inode, size: info.Size(), modified: info.ModTime().UTC(), changed: changed}
-}
 
 // found is an entry as a scan saw it.
 type found struct {
 	entry
-	signature signature
+	look look
 }
 
 // scan is one look at a directory: its entries in byte order of their paths.
@@ -54,61 +43,99 @@ func (s *scanner) scan(ctx context.Context) (*scan, error) {
 		return nil, localError("save", s.dir, err)
 	}
 	result.root = root{Mode: uint32(info.Mode().Perm()), Modified: info.ModTime().UnixNano()}
-	if err := s.walk(ctx, ".", result); err != nil {
-		return nil, err
+	for level := []string{"."}; len(level) > 0; {
+		if level, err = s.level(ctx, level, result); err != nil {
+			return nil, err
+		}
 	}
-	sortFound(result.found)
+	result.found = sortFound(result.found)
 	return result, nil
 }
 
-// walk adds what lies in a directory. What vanishes meanwhile is left out, and
-// the next scan settles it.
-func (s *scanner) walk(ctx context.Context, name string, result *scan) error {
+// scanners is how many directories are looked at together.
+const scanners = 4
+
+// level looks at directories together and returns those that lie in them.
+func (s *scanner) level(ctx context.Context, dirs []string, result *scan) ([]string, error) {
+	parts := make([]scan, len(dirs))
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(scanners)
+	if s.keep != nil {
+		workers.SetLimit(1) // it is asked from one goroutine
+	}
+	for i, dir := range dirs {
+		workers.Go(func() error { return s.directory(ctx, dir, &parts[i]) })
+	}
+	if err := workers.Wait(); err != nil {
+		return nil, err
+	}
+	var below []string
+	for i := range parts {
+		p := &parts[i]
+		result.found = append(result.found, p.found...)
+		result.skipped = append(result.skipped, p.skipped...)
+		result.bytes += p.bytes
+		result.files += p.files
+		for j := range p.found {
+			if p.found[j].Type == typeDir {
+				below = append(below, p.found[j].Path)
+			}
+		}
+	}
+	return below, nil
+}
+
+// directory adds what lies in a directory. What vanishes meanwhile is left
+// out, and the next scan settles it.
+func (s *scanner) directory(ctx context.Context, name string, result *scan) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := readDir(s.root, name)
-	if errors.Is(err, fs.ErrNotExist) && name != "." {
+	dir, err := s.root.Open(name)
+	if (errors.Is(err, fs.ErrNotExist) || isReplaced(err)) && name != "." {
 		return nil
 	}
 	if err != nil {
 		return localError("save", s.shown(name), err)
 	}
-	for _, dirEntry := range entries {
-		below := path.Join(name, dirEntry.Name())
-		if s.keep != nil && !s.keep(below, dirEntry) {
-			continue
+	defer dir.Close()
+	entries, err := dir.Readdirnames(-1)
+	if err != nil {
+		return localError("save", s.shown(name), err)
+	}
+	result.found = make([]found, 0, len(entries))
+	for _, entryName := range entries {
+		below := entryName
+		if name != "." {
+			below = name + "/" + below
 		}
-		info, err := s.root.Lstat(below)
+		seen, err := lookAt(dir, entryName)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return localError("save", s.shown(below), err)
 		}
-		if err := s.add(ctx, below, info, result); err != nil {
+		if s.keep != nil && !s.keep(below, fs.FileInfoToDirEntry(&lookInfo{entryName, seen})) {
+			continue
+		}
+		if err := s.add(below, seen, result); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *scanner) add(ctx context.Context, name string, info fs.FileInfo, result *scan) error {
-	f := found{entry: entry{Path: text(name)}, signature: signatureOf(info)}
-	if info.Mode()&fs.ModeSymlink == 0 {
-		f.Mode = uint32(info.Mode().Perm())
-		f.Modified = info.ModTime().UnixNano()
-	}
-	switch info.Mode().Type() {
+func (s *scanner) add(name string, seen look, result *scan) error {
+	f := found{entry: entry{Path: name, Mode: uint32(seen.mode.Perm()), Modified: seen.modified}, look: seen}
+	switch seen.mode.Type() {
 	case 0:
 		f.Type = typeFile
-		f.Size = info.Size()
+		f.Size = seen.size
 		result.files++
 		result.bytes += f.Size
 	case fs.ModeDir:
 		f.Type = typeDir
-		result.found = append(result.found, f)
-		return s.walk(ctx, name, result)
 	case fs.ModeSymlink:
 		target, err := s.root.Readlink(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -122,9 +149,9 @@ func (s *scanner) add(ctx context.Context, name string, info fs.FileInfo, result
 			result.skip(name, reason)
 			return nil
 		}
-		f.Type, f.Link = typeLink, text(target)
+		f.entry = entry{Path: name, Type: typeLink, Link: target}
 	default:
-		result.skip(name, kindOf(info.Mode()))
+		result.skip(name, kindOf(seen.mode))
 		return nil
 	}
 	result.found = append(result.found, f)
@@ -162,13 +189,22 @@ func (s *scanner) shown(name string) string {
 	return filepath.Join(s.dir, filepath.FromSlash(name))
 }
 
-func readDir(r *os.Root, name string) ([]fs.DirEntry, error) {
-	dir, err := r.Open(name)
-	if err != nil {
-		return nil, err
+// sortFound gives entries in the order of their paths.
+func sortFound(f []found) []found {
+	type place struct {
+		path  string
+		index int
 	}
-	defer dir.Close()
-	return dir.ReadDir(-1)
+	order := make([]place, len(f))
+	for i := range f {
+		order[i] = place{f[i].Path, i}
+	}
+	slices.SortFunc(order, func(a, b place) int { return strings.Compare(a.path, b.path) })
+	result := make([]found, len(f))
+	for i, p := range order {
+		result[i] = f[p.index]
+	}
+	return result
 }
 
 // localError is the error of the local file system.

@@ -1,176 +1,245 @@
 package checkpointing
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
 
-// sending puts chunks that the bucket lacks. Its methods may be called from
-// several goroutines once base and salt are set.
+const (
+	// leastHedge is the least time before a slow transfer is doubled.
+	leastHedge = time.Second
+	// firstHedge is that time while nothing is known of the store.
+	firstHedge = 20 * time.Second
+	// hedges bounds how many transfers of a save are doubled, beside one in
+	// twenty.
+	hedges = 2
+)
+
+// sending puts packs into the bucket, several at once.
 type sending struct {
 	e       *engine
+	arena   *arena
+	lanes   *lanes
 	limiter *rate.Limiter
 	report  *reporter
-	base    base
-	salt    string
-	sent    atomic.Int64
+	stored  func(*pack, []record) // told of every pack that the bucket has
+	workers errgroup.Group
 
-	mu      sync.Mutex
-	claimed map[digest]chunk // sent or being sent by this save
+	sent   atomic.Int64
+	packs  atomic.Int64
+	hedged atomic.Int64
+	// probe: a pack was there before, so look before sending the next.
+	probe atomic.Bool
 }
 
-// base is what a manifest has that is known to be in the bucket.
-type base struct {
-	chunks map[digest]chunk
-	small  map[digest][]part
-}
-
-func newSending(e *engine, opts SaveOptions) *sending {
-	return &sending{
-		e:       e,
-		limiter: newLimiter(opts.BytesPerSecond),
-		report:  newReporter(opts.Progress),
-		claimed: map[digest]chunk{},
-	}
-}
-
-// useBase shares with m. A chunk of small files of which less than half is
-// still in use is not shared, so that what is left of it is packed anew and no
-// row of checkpoints drags a tail of old chunks along.
-func (s *sending) useBase(m *manifest) {
-	s.base = base{chunks: make(map[digest]chunk, len(m.Chunks)), small: map[digest][]part{}}
-	contents := make([]*content, len(m.Chunks))
-	for i, c := range m.Chunks {
-		contents[i] = &content{chunk: c}
-		if !s.e.isDamaged(c.key()) {
-			s.base.chunks[c.Digest] = c
-		}
-	}
-	used := make([]int, len(m.Chunks))
-	counted := map[digest]bool{}
-	small := func(yield func(*entry)) {
-		for i := range m.Entries {
-			if e := &m.Entries[i]; e.Digest != nil && len(e.Extents) == 1 {
-				yield(e)
-			}
-		}
-	}
-	small(func(e *entry) {
-		if !counted[*e.Digest] {
-			counted[*e.Digest] = true
-			used[e.Extents[0].Chunk] += e.Extents[0].Length
-		}
-	})
-	small(func(e *entry) {
-		x := e.Extents[0]
-		c := m.Chunks[x.Chunk]
-		if used[x.Chunk] >= c.Size/2 && !s.e.isDamaged(c.key()) {
-			s.base.small[*e.Digest] = []part{{from: x.From, length: x.Length, content: contents[x.Chunk]}}
-		}
-	})
-}
-
-// begin reports what a round is about to read.
-func (s *sending) begin(now *scan, files []*found) {
-	s.report.update(func(p *Progress) {
-		p.Stage = StageSending
-		p.Files = now.files
-		p.BytesTotal = p.BytesDone + p.BytesShared
-		for _, f := range files {
-			p.BytesTotal += f.Size
-		}
-	})
-}
-
-// shared counts bytes that need not be sent.
-func (s *sending) shared(n int) {
-	s.report.update(func(p *Progress) { p.BytesShared += int64(n) })
-}
-
-// chunk sees to it that the bucket has data, and names it.
-func (s *sending) chunk(ctx context.Context, data []byte) (chunk, error) {
-	d := digestOf(data)
-	if c, known := s.base.chunks[d]; known {
-		s.shared(len(data))
-		return c, nil
-	}
-	c := chunk{Digest: d, Size: len(data), Salt: s.salt}
-	s.mu.Lock()
-	_, claimed := s.claimed[d]
-	s.claimed[d] = c
-	s.mu.Unlock()
-	if claimed {
-		s.shared(len(data))
-		return c, nil
-	}
-	buffer := s.e.buffer()
-	defer s.e.release(buffer)
-	*buffer = s.e.codec.encode(*buffer, data)
-	return c, s.put(ctx, c, *buffer)
-}
-
-// put writes a stored chunk unless it is there.
-func (s *sending) put(ctx context.Context, c chunk, stored []byte) error {
-	key := c.key()
-	condition := bucket.IfAbsent()
-	if s.e.isDamaged(key) {
-		condition = bucket.Condition{}
-	}
-	_, err := retry(ctx, func() (bucket.Object, error) {
-		meter := &meter{report: s.report, content: int64(c.Size), stored: int64(len(stored))}
-		o, err := s.e.bucket.Put(ctx, key, s.body(ctx, stored, meter), condition)
-		if err != nil {
-			meter.undo()
-		} else {
-			meter.complete()
-		}
-		return o, err
-	})
-	if errors.Is(err, bucket.ErrConflict) {
-		s.shared(c.Size)
-		return nil
-	}
-	if err != nil {
+// pack sends what a buffer holds and gives the buffer back. Its failure is
+// that of the whole: it cancels ctx.
+func (s *sending) pack(ctx context.Context, cancel context.CancelCauseFunc, p *pack, f filled) error {
+	if err := s.lanes.enter(ctx); err != nil {
+		f.buffer.release()
 		return err
 	}
-	s.e.setDamaged(key, false)
-	s.sent.Add(int64(len(stored)))
+	s.workers.Go(func() error {
+		defer f.buffer.release()
+		start := time.Now()
+		content := int64(0)
+		for _, r := range f.records {
+			content += int64(r.content.size)
+		}
+		moved, err := s.store(ctx, p, f.buffer.data[:f.used], content)
+		s.lanes.leave(moved, time.Since(start))
+		if err != nil {
+			cancel(err)
+			return err
+		}
+		s.stored(p, f.records)
+		return nil
+	})
 	return nil
 }
 
-func (s *sending) body(ctx context.Context, stored []byte, m *meter) io.ReadSeeker {
-	if s.limiter == nil {
-		return bytes.NewReader(stored)
+// store sees to it that the bucket has a pack and tells how much was sent.
+func (s *sending) store(ctx context.Context, p *pack, data []byte, content int64) (int, error) {
+	s.packs.Add(1)
+	key := p.key()
+	condition := bucket.IfAbsent()
+	if s.e.isDamaged(key) {
+		condition = bucket.Condition{}
+	} else if s.probe.Load() {
+		if there, err := s.isThere(ctx, p); err != nil || there {
+			s.report.shared(content)
+			return 0, err
+		}
 	}
-	return &paced{ctx: ctx, body: bytes.NewReader(stored), limiter: s.limiter, read: m.add}
+	err := s.send(ctx, key, data, content, condition)
+	if errors.Is(err, bucket.ErrConflict) {
+		there, thereErr := s.isThere(ctx, p)
+		if thereErr != nil {
+			return 0, thereErr
+		}
+		if there {
+			s.probe.Store(true)
+			s.report.shared(content)
+			return 0, nil
+		}
+		// Two writers at once (S3 answers 409), or an object of another size.
+		err = s.send(ctx, key, data, content, bucket.Condition{})
+	}
+	if err != nil {
+		return 0, err
+	}
+	s.e.setDamaged(key, false)
+	s.sent.Add(int64(len(data)))
+	return len(data), nil
 }
 
-// meter reports a chunk's content in step with its stored form.
+// isThere tells whether the bucket has a pack in its full length.
+func (s *sending) isThere(ctx context.Context, p *pack) (bool, error) {
+	size, err := s.e.size(ctx, p.key())
+	if errors.Is(err, bucket.ErrNotFound) {
+		return false, nil
+	}
+	return size == p.Size, err
+}
+
+// send puts an object. When that takes much longer than usual while there is
+// room for more, it is put a second time beside it: the name says what it
+// holds, so it does not matter which of them comes first.
+func (s *sending) send(ctx context.Context, key string, data []byte, content int64, condition bucket.Condition) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	first := &meter{report: s.report, content: content, stored: int64(len(data))}
+	results := make(chan outcome, 2)
+	attempt := func(m *meter) {
+		_, err := retry(ctx, func() (bucket.Object, error) {
+			m.restart()
+			body := &lent{ctx: ctx, data: data, limiter: s.limiter, read: m.add}
+			defer body.takeBack()
+			return s.e.bucket.Put(ctx, key, body, condition)
+		})
+		results <- outcome{err}
+	}
+	under := 1
+	go attempt(first)
+	var slow <-chan time.Time
+	if s.limiter == nil {
+		timer := time.NewTimer(s.lanes.slow(len(data)))
+		defer timer.Stop()
+		slow = timer.C
+	}
+	var err error
+	for under > 0 {
+		select {
+		case <-slow:
+			slow = nil
+			if s.mayHedge() {
+				under++
+				go attempt(nil)
+			}
+		case done := <-results:
+			result := done.err
+			under--
+			if result == nil || under == 0 && err == nil || errors.Is(result, bucket.ErrConflict) {
+				err = result
+				cancel() // the other one's outcome does not matter
+				for ; under > 0; under-- {
+					<-results
+				}
+			} else if err == nil {
+				err = result
+			}
+		}
+	}
+	if err != nil {
+		first.undo()
+		return err
+	}
+	first.complete()
+	return nil
+}
+
+// outcome is how one of the attempts to put an object ended.
+type outcome struct{ err error }
+
+// mayHedge bounds the doubling.
+func (s *sending) mayHedge() bool {
+	if !s.lanes.idle() {
+		return false
+	}
+	if s.hedged.Add(1) > hedges+s.packs.Load()/20 {
+		s.hedged.Add(-1)
+		return false
+	}
+	return true
+}
+
+// meter reports a pack's content in step with its stored form.
 type meter struct {
 	report          *reporter
 	content, stored int64
-	read            int64
-	reported        int64
+
+	mu       sync.Mutex
+	read     int64
+	reported int64
 }
 
+// add is told what was read. A nil meter counts nothing.
 func (m *meter) add(n int) {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.read = min(m.read+int64(n), m.stored)
 	m.set(m.content * m.read / m.stored)
 }
 
-func (m *meter) complete() { m.set(m.content) }
-func (m *meter) undo()     { m.set(0) }
+func (m *meter) restart() {
+	if m != nil {
+		m.undo()
+	}
+}
+
+func (m *meter) complete() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.set(m.content)
+}
+
+func (m *meter) undo() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.read = 0
+	m.set(0)
+}
 
 func (m *meter) set(reported int64) {
-	step := reported - m.reported
-	m.reported = reported
-	m.report.update(func(p *Progress) { p.BytesDone += step })
+	if step := reported - m.reported; step != 0 {
+		m.reported = reported
+		m.report.update(func(p *Progress) { p.BytesDone += step })
+	}
+}
+
+// size is that of a stored object.
+func (e *engine) size(ctx context.Context, key string) (int64, error) {
+	o, err := retry(ctx, func() (bucket.Object, error) {
+		body, o, err := e.bucket.Get(ctx, key, 0, 1)
+		if err != nil {
+			return o, err
+		}
+		drain(body)
+		return o, nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return o.Size, nil
 }

@@ -40,16 +40,16 @@ func TestStores(t *testing.T) {
 func testStore(t *testing.T, b bucket.Bucket, proxy *servertest.Proxy) {
 	first := tree{
 		"sub":          dir(),
-		"sub/weights":  file(noise(1, 3*chunkSize+17)),
+		"sub/weights":  file(noise(1, 12<<20+17)),
 		"sub/small":    file("epoch 1"),
 		"empty":        file(""),
-		"zeroes":       file(strings.Repeat("\x00", 2*chunkSize)),
+		"zeroes":       file(strings.Repeat("\x00", 8<<20)),
 		"newest":       link("sub/weights"),
 		"model é+%.pt": {Mode: 0o600, Content: noise(2, 5_000), Time: someTime},
 	}
 	second := maps.Clone(first)
 	second["sub/small"] = file("epoch 2")
-	second["more"] = file(noise(3, chunkSize/2))
+	second["more"] = file(noise(3, 2<<20))
 
 	work := memoryDir(t)
 	mustWrite(t, filepath.Join(work, "first"), first)

@@ -184,6 +184,7 @@ func (s *saver) send(ctx context.Context, id checkpointing.ID, base *checkpointi
 		Parent:         base,
 		Base:           base,
 		BytesPerSecond: s.t.agent.uploadLimit,
+		Urgent:         s.t.hurried(),
 		Progress: func(p checkpointing.Progress) {
 			if p.BytesDone > 0 && p.Stage != checkpointing.StageCommitted {
 				event.Event, event.BytesDone, event.BytesTotal = control.SaveProgress, p.BytesDone, p.BytesTotal
@@ -200,6 +201,12 @@ func (s *saver) send(ctx context.Context, id checkpointing.ID, base *checkpointi
 	}
 	hub.emit(event)
 	return result, err
+}
+
+// hurried reports whether there is a deadline for the last save.
+func (t *attempt) hurried() bool {
+	_, deadline := t.told()
+	return !deadline.IsZero()
 }
 
 // last saves after the command has ended. Whatever may pass is tried again

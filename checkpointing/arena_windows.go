@@ -1,0 +1,5 @@
+package checkpointing
+
+func mapBuffer(size int) ([]byte, error) { return make([]byte, size), nil }
+
+func unmapBuffer([]byte) {}
