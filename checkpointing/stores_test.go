@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -57,11 +58,16 @@ func testStore(t *testing.T, b bucket.Bucket, proxy *servertest.Proxy) {
 	saver := Open(b)
 	one := mustSave(t, saver, filepath.Join(work, "first"), ID{Attempt: 1, Sequence: 1}, nil)
 
-	// Every third answer to a write is lost from here on.
+	// The first answer to each object's write is lost from here on.
 	var writes atomic.Int64
+	var written sync.Map
 	proxy.Rule(func(r *http.Request) servertest.Fault {
-		write := r.Method == http.MethodPut || r.Method == http.MethodPost
-		return servertest.Fault{Lose: write && writes.Add(1)%3 == 1}
+		if r.Method != http.MethodPut && r.Method != http.MethodPost {
+			return servertest.Fault{}
+		}
+		writes.Add(1)
+		_, again := written.LoadOrStore(r.URL.String(), true)
+		return servertest.Fault{Lose: !again}
 	})
 	two := mustSave(t, saver, filepath.Join(work, "second"), ID{Attempt: 1, Sequence: 2}, &one.Ref)
 	if writes.Load() == 0 || two.BytesSent >= one.BytesSent {
