@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,9 +14,10 @@ import (
 )
 
 type checkpointPruneFlags struct {
-	last   int
-	every  time.Duration
-	dryRun bool
+	last     int
+	every    time.Duration
+	dryRun   bool
+	noVerify bool
 }
 
 func (a *app) checkpointPruneCommand() *cobra.Command {
@@ -24,8 +26,9 @@ func (a *app) checkpointPruneCommand() *cobra.Command {
 		Use:   "prune RUN [TASK[/INDEX]] --last N",
 		Short: "Remove the older checkpoints of a run that is over",
 		Long: `Removes the checkpoints of each task but the newest N, and with --every keeps the
-newest one of each such period, too. The newest whole one is always kept, however
-many damaged ones are newer. The run must be over and its instances gone: until
+newest one of each such period, too. Before it removes any of a task it reads the
+newest in full; if that is damaged, the newest whole one is kept beside the N, and
+when none is whole, all are. The run must be over and its instances gone: until
 then an attempt may share chunks with an older checkpoint, or fall back on it.
 
 What only they had in packs is freed by the next spotrelay gc --chunks.`,
@@ -48,6 +51,7 @@ What only they had in packs is freed by the next spotrelay gc --chunks.`,
 	cmd.Flags().IntVar(&flags.last, "last", 0, "keep so many of the newest of each task")
 	cmd.Flags().DurationVar(&flags.every, "every", 0, "keep the newest of each such `period`, too")
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "tell what would be removed")
+	cmd.Flags().BoolVar(&flags.noVerify, "no-verify", false, "do not read what is kept: look at its manifest and whether its packs are there")
 	return cmd
 }
 
@@ -58,6 +62,7 @@ type checkpointPruneJSON struct {
 	DryRun  bool         `json:"dry_run"`
 	Kept    []prunedJSON `json:"kept"`
 	Removed []prunedJSON `json:"removed"`
+	Damaged []prunedJSON `json:"damaged"` // that an older one is kept for
 }
 
 type prunedJSON struct {
@@ -65,6 +70,7 @@ type prunedJSON struct {
 	Index int    `json:"index"`
 	ID    string `json:"id"`
 	Key   string `json:"key"`
+	Error string `json:"error,omitempty"` // of a damaged one
 
 	name string
 }
@@ -95,63 +101,91 @@ func (a *app) pruneCheckpoints(ctx context.Context, run, task string, flags chec
 }
 
 func (c *checkpoints) prune(ctx context.Context, list []series, flags checkpointPruneFlags) (checkpointPruneJSON, error) {
-	report := checkpointPruneJSON{Version: jsonVersion, Run: c.run, DryRun: flags.dryRun, Kept: []prunedJSON{}, Removed: []prunedJSON{}}
-	pins := make([][]string, len(list))
+	report := checkpointPruneJSON{Version: jsonVersion, Run: c.run, DryRun: flags.dryRun, Kept: []prunedJSON{}, Removed: []prunedJSON{}, Damaged: []prunedJSON{}}
+	keep := make([]keeping, len(list))
 	for i, s := range list { // before anything is removed
 		var err error
-		if pins[i], err = c.pinned(ctx, s); err != nil {
+		if keep[i], err = c.toKeep(ctx, s, flags); err != nil {
 			return report, err
+		}
+		for _, d := range keep[i].damaged {
+			report.Damaged = append(report.Damaged, prunedJSON{s.task.Name, s.index, idText(d.Ref.ID), d.Ref.Key, d.Err.Error(), c.name(s)})
 		}
 	}
 	for i, s := range list {
 		result, err := c.engine.Prune(ctx, checkpointing.PruneOptions{
-			Prefix: c.prefix(s), Pinned: pins[i], DryRun: flags.dryRun,
+			Prefix: c.prefix(s), Pinned: keep[i].keys, DryRun: flags.dryRun,
 			Keep: checkpointing.Retention{Last: flags.last, Every: flags.every},
 		})
 		if err != nil {
 			return report, err
 		}
 		for _, ref := range result.Kept {
-			report.Kept = append(report.Kept, prunedJSON{s.task.Name, s.index, idText(ref.ID), ref.Key, c.name(s)})
+			report.Kept = append(report.Kept, prunedJSON{s.task.Name, s.index, idText(ref.ID), ref.Key, "", c.name(s)})
 		}
 		for _, ref := range result.Removed {
-			report.Removed = append(report.Removed, prunedJSON{s.task.Name, s.index, idText(ref.ID), ref.Key, c.name(s)})
+			report.Removed = append(report.Removed, prunedJSON{s.task.Name, s.index, idText(ref.ID), ref.Key, "", c.name(s)})
 		}
 	}
 	return report, nil
 }
 
-// pinned is the newest checkpoint that looks whole, and the newest of those
-// that no attempt has found to be damaged inside.
-func (c *checkpoints) pinned(ctx context.Context, s series) ([]string, error) {
-	newest, _, err := checkpointing.Newest(ctx, c.engine, c.prefix(s))
-	if err != nil && !isDamage(err) {
-		return nil, err
+// keeping is what is kept of a series whatever else is said.
+type keeping struct {
+	keys    []string
+	damaged []checkpointing.Damaged // that are newer
+}
+
+// toKeep is the newest whole checkpoint of a series, or all when none is whole.
+// Nothing is read of one that nothing is removed from.
+func (c *checkpoints) toKeep(ctx context.Context, s series, flags checkpointPruneFlags) (keeping, error) {
+	if len(s.refs) <= flags.last {
+		return keeping{}, nil
 	}
-	pins := []string{newest.Key}
+	var keep keeping
 	bad := c.state.Tasks[s.at].Indexes[s.index].Bad
-	if !slices.Contains(bad, newest.Key) {
-		return pins, nil
-	}
 	for _, ref := range slices.Backward(s.refs) {
-		if slices.Contains(bad, ref.Key) {
-			continue
+		damage, err := c.damageIn(ctx, ref, !flags.noVerify)
+		if err != nil {
+			return keep, err
 		}
-		_, _, err := c.engine.Inspect(ctx, ref)
-		if err == nil {
-			return append(pins, ref.Key), nil
+		if damage == nil && flags.noVerify && slices.Contains(bad, ref.Key) {
+			damage = errBad
 		}
-		if !isDamage(err) {
-			return nil, err
+		if damage == nil {
+			keep.keys = []string{ref.Key}
+			return keep, nil
 		}
+		keep.damaged = append(keep.damaged, checkpointing.Damaged{Ref: ref, Err: damage})
+		keep.keys = append(keep.keys, ref.Key)
 	}
-	return pins, nil
+	return keep, nil
+}
+
+var errBad = errors.New("an attempt could not restore it")
+
+// damageIn is what is wrong with a checkpoint; err is about what could not be
+// found out.
+func (c *checkpoints) damageIn(ctx context.Context, ref checkpointing.Ref, read bool) (damage, err error) {
+	if read {
+		result, err := c.engine.Verify(ctx, ref, checkpointing.VerifyOptions{})
+		return errors.Join(result.Damaged...), err
+	}
+	// Its own key is a prefix that no other checkpoint has.
+	_, passed, err := checkpointing.Newest(ctx, c.engine, ref.Key)
+	if isDamage(err) && len(passed) > 0 {
+		return passed[0].Err, nil
+	}
+	return nil, err
 }
 
 func (a *app) printPruned(report checkpointPruneJSON) {
 	verb := "removed"
 	if report.DryRun {
 		verb = "would remove"
+	}
+	for _, d := range report.Damaged {
+		fmt.Fprintf(a.stderr, "%s %s is damaged, so an older one is kept if one is whole, and else all: %s\n", d.name, d.ID, d.Error)
 	}
 	for _, r := range report.Removed {
 		fmt.Fprintf(a.stdout, "%s %s %s\n", verb, r.name, r.ID)
