@@ -93,7 +93,11 @@ func (a *app) restoreCheckpoint(ctx context.Context, run, task, id string, flags
 	a.passedOver(passed)
 	if a.json {
 		view := c.view(s, ref)
-		view.Newest = ref.ID == s.refs[len(s.refs)-1].ID || id == ""
+		newest, _, err := c.newest(ctx, s)
+		if err != nil {
+			return err
+		}
+		view.Newest = ref.Key == newest.Key
 		return a.printJSON(checkpointRestoreJSON{Version: jsonVersion, Run: c.run, Checkpoint: view, Path: flags.to, PassedOver: passed})
 	}
 	what := fmt.Sprintf("%d files, %d bytes", ref.Files, ref.Bytes)

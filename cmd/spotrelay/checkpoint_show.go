@@ -77,7 +77,11 @@ func (a *app) showCheckpoint(ctx context.Context, run, task, id string) error {
 	}
 	if a.json {
 		shown := checkpointFilesJSON{Version: jsonVersion, Run: c.run, Checkpoint: c.view(s, ref), Files: []fileJSON{}, PassedOver: damaged}
-		shown.Checkpoint.Newest = id == "" || ref.ID == s.refs[len(s.refs)-1].ID
+		newest, _, err := c.newest(ctx, s)
+		if err != nil {
+			return err
+		}
+		shown.Checkpoint.Newest = ref.Key == newest.Key
 		for _, entry := range entries {
 			shown.Files = append(shown.Files, fileJSON{entry.Path, entryType(entry.Mode), fmt.Sprintf("%04o", entry.Mode.Perm()), entry.Size, entry.Link})
 		}
