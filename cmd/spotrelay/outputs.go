@@ -121,11 +121,7 @@ func committedOutputs(state *plan.State, task *job.Task, only int) []outputJSON 
 }
 
 func fetch(ctx context.Context, b bucket.Bucket, list []outputJSON, folders bool, to string) error {
-	entries, err := os.ReadDir(to)
-	if err == nil && len(entries) > 0 {
-		return wrongCall("name a folder that does not exist yet", "the folder %s is not empty", to)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := wantEmpty(to); err != nil {
 		return err
 	}
 	engine := checkpointing.Open(b)
@@ -145,6 +141,18 @@ func fetch(ctx context.Context, b bucket.Bucket, list []outputJSON, folders bool
 		list[i].Path = dir
 	}
 	return nil
+}
+
+// wantEmpty refuses a folder that something is in.
+func wantEmpty(to string) error {
+	entries, err := os.ReadDir(to)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err == nil && len(entries) > 0:
+		return wrongCall("name a folder that does not exist yet", "the folder %s is not empty", to)
+	}
+	return err
 }
 
 func (a *app) printOutputs(ctx context.Context, b bucket.Bucket, task *job.Task, list []outputJSON) error {

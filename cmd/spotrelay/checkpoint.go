@@ -1,0 +1,274 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
+	"github.com/spotrelay/spotrelay/runner/job"
+	"github.com/spotrelay/spotrelay/runner/plan"
+	"github.com/spotrelay/spotrelay/runner/store"
+)
+
+func (a *app) checkpointCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "checkpoint",
+		Short: "List, fetch, verify and prune the checkpoints of a run",
+		Long: `Shows what the tasks of a run have saved, fetches it, reads all of it to see that it
+is whole, and removes what is no longer wanted. A checkpoint's ID is the attempt
+that saved it and the number of the save: 2-7 is the seventh of attempt 2.`,
+		Example: `  spotrelay checkpoint ls last
+  spotrelay checkpoint restore last train --to /tmp/train
+  spotrelay checkpoint verify last
+  spotrelay checkpoint prune last --last 1`,
+		Args:                       noCommand,
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.checkpointListCommand(), a.checkpointShowCommand(), a.checkpointRestoreCommand(),
+		a.checkpointVerifyCommand(), a.checkpointPruneCommand())
+	return cmd
+}
+
+// checkpoints are those of one run.
+type checkpoints struct {
+	run    string
+	state  *plan.State
+	bucket bucket.Bucket
+	engine checkpointing.Engine
+}
+
+// series is the checkpoints of one index, the newest last.
+type series struct {
+	task  *job.Task
+	at    int // of the task in the specification
+	index int
+	refs  []checkpointing.Ref
+}
+
+// openCheckpoints is to be closed.
+func (a *app) openCheckpoints(ctx context.Context, ref string) (*checkpoints, error) {
+	b, err := a.openBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	run, err := resolveRun(ctx, b, ref)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	state, _, err := store.LoadRun(ctx, b, run)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return &checkpoints{run: run, state: state, bucket: b, engine: checkpointing.Open(b)}, nil
+}
+
+func (c *checkpoints) close() { _ = c.bucket.Close() } // nothing is left to write
+
+// all is the series of a run, or of TASK or TASK/INDEX of it; "" is the run.
+// An index that has saved nothing is not among them.
+func (c *checkpoints) all(ctx context.Context, only string) ([]series, error) {
+	root := store.RunPrefix(c.run) + "checkpoints/"
+	prefix := root
+	if only != "" {
+		which, err := parseTaskRef(only)
+		if err != nil {
+			return nil, err
+		}
+		task, err := findTask(c.state.Spec, which)
+		if err != nil {
+			return nil, err
+		}
+		if prefix = root + task.Name + "/"; which.index >= 0 {
+			prefix = store.CheckpointPrefix(c.run, task.Name, which.index, 0)
+		}
+	}
+	refs, err := c.engine.List(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
+	return c.group(root, refs), nil
+}
+
+// group sorts checkpoints into series, these in the order of the job file.
+func (c *checkpoints) group(root string, refs []checkpointing.Ref) []series {
+	var list []series
+	for _, ref := range refs {
+		task, index, ok := c.ownerOf(strings.TrimPrefix(ref.Key, root))
+		if !ok {
+			continue
+		}
+		at := slices.IndexFunc(list, func(s series) bool { return s.at == task && s.index == index })
+		if at < 0 {
+			at = len(list)
+			list = append(list, series{task: &c.state.Spec.Tasks[task], at: task, index: index})
+		}
+		list[at].refs = append(list[at].refs, ref)
+	}
+	slices.SortFunc(list, func(a, b series) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index))
+	})
+	return list
+}
+
+// ownerOf reads task/index/node/name.
+func (c *checkpoints) ownerOf(key string) (task, index int, ok bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 4 || parts[2] != "0" {
+		return 0, 0, false
+	}
+	task = slices.IndexFunc(c.state.Spec.Tasks, func(t job.Task) bool { return t.Name == parts[0] })
+	index, err := strconv.Atoi(parts[1])
+	return task, index, err == nil && task >= 0 && index >= 0 && index < c.state.Spec.Tasks[task].Count
+}
+
+// one is the series of TASK or TASK/INDEX, which must mean a single index that
+// has saved something.
+func (c *checkpoints) one(ctx context.Context, name string) (series, error) {
+	which, err := parseTaskRef(name)
+	if err != nil {
+		return series{}, err
+	}
+	task, err := findTask(c.state.Spec, which)
+	if err != nil {
+		return series{}, err
+	}
+	if which.index, err = which.one(task); err != nil {
+		return series{}, err
+	}
+	list, err := c.all(ctx, fmt.Sprintf("%s/%d", task.Name, which.index))
+	if err != nil {
+		return series{}, err
+	}
+	if len(list) == 0 {
+		return series{}, wrongCall("spotrelay checkpoint ls "+c.run+" lists those that there are", "task %s of run %s has no checkpoint", name, c.run)
+	}
+	return list[0], nil
+}
+
+// name is how people call the index.
+func (c *checkpoints) name(s series) string { return narrate.Name(c.state.Spec, s.task.Name, s.index) }
+
+// prefix is that of the series' keys.
+func (c *checkpoints) prefix(s series) string {
+	return store.CheckpointPrefix(c.run, s.task.Name, s.index, 0)
+}
+
+// find is the checkpoint of a series that an ID means.
+func (c *checkpoints) find(s series, text string) (checkpointing.Ref, error) {
+	id, err := parseCheckpointID(text)
+	if err != nil {
+		return checkpointing.Ref{}, err
+	}
+	var ids []string
+	for _, ref := range s.refs {
+		if ref.ID == id {
+			return ref, nil
+		}
+		ids = append(ids, idText(ref.ID))
+	}
+	hint := "there are " + strings.Join(ids[max(0, len(ids)-8):], ", ")
+	if len(ids) > 8 {
+		hint = "the newest of its " + strconv.Itoa(len(ids)) + ": " + strings.Join(ids[len(ids)-8:], ", ")
+	}
+	return checkpointing.Ref{}, wrongCall(hint, "%s of run %s has no checkpoint %s", c.name(s), c.run, idText(id))
+}
+
+// parent is what a checkpoint went on from, as far as it is known: the save
+// before it, or what its attempt restored. "" for one that began anew, and
+// where the one before was removed.
+func (c *checkpoints) parent(s series, id checkpointing.ID) string {
+	if id.Sequence > 1 {
+		before := checkpointing.ID{Attempt: id.Attempt, Sequence: id.Sequence - 1}
+		if slices.ContainsFunc(s.refs, func(r checkpointing.Ref) bool { return r.ID == before }) {
+			return idText(before)
+		}
+		return ""
+	}
+	for _, record := range c.state.Tasks[s.at].Indexes[s.index].Attempts {
+		if record.Attempt == id.Attempt && record.Restore != nil {
+			return narrate.Checkpoint(record.Restore)
+		}
+	}
+	return ""
+}
+
+func idText(id checkpointing.ID) string { return fmt.Sprintf("%d-%d", id.Attempt, id.Sequence) }
+
+// parseCheckpointID reads 2-7.
+func parseCheckpointID(text string) (checkpointing.ID, error) {
+	attempt, sequence, _ := strings.Cut(text, "-")
+	a, errA := strconv.ParseUint(attempt, 10, 31)
+	s, errS := strconv.ParseUint(sequence, 10, 62)
+	if errA != nil || errS != nil {
+		return checkpointing.ID{}, wrongCall("write it as 2-7, the seventh of attempt 2", "%q is not the ID of a checkpoint", text)
+	}
+	return checkpointing.ID{Attempt: int(a), Sequence: int64(s)}, nil
+}
+
+// isDamage reports whether a checkpoint is at fault, and not the bucket's
+// being out of reach or this program's age.
+func isDamage(err error) bool {
+	for _, code := range []checkpointing.Code{checkpointing.CodeCorrupt, checkpointing.CodeMissing, checkpointing.CodeUnsafe} {
+		if errors.Is(err, &checkpointing.Error{Code: code}) {
+			return true
+		}
+	}
+	return false
+}
+
+// damageJSON is an object that is damaged.
+type damageJSON struct {
+	ID      string `json:"id,omitempty"` // of the checkpoint, where it is not clear
+	Object  string `json:"object"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func damageOf(id string, err error) damageJSON {
+	view := damageJSON{ID: id, Message: err.Error()}
+	var own *checkpointing.Error
+	if errors.As(err, &own) {
+		view.Object, view.Code = own.What, string(own.Code)
+	}
+	return view
+}
+
+// passedOver tells which damaged checkpoints are newer than the one taken.
+func (a *app) passedOver(damaged []damageJSON) {
+	for _, d := range damaged {
+		fmt.Fprintf(a.stderr, "passed over checkpoint %s, which is damaged: %s\n", d.ID, d.Message)
+	}
+}
+
+// completeCheckpoint completes a run, a task and the ID of a checkpoint.
+func (a *app) completeCheckpoint(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 2 {
+		return a.completeRunTask(cmd, args, toComplete)
+	}
+	c, err := a.openCheckpoints(cmd.Context(), args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer c.close()
+	s, err := c.one(cmd.Context(), args[1])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var found []string
+	for _, ref := range slices.Backward(s.refs) {
+		if id := idText(ref.ID); strings.HasPrefix(id, toComplete) {
+			found = append(found, id)
+		}
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
