@@ -83,7 +83,10 @@ type Server struct {
 	log    *slog.Logger
 	roster *roster
 
-	looks   int // that succeeded; of the loop's goroutine
+	// Of the loop's goroutine.
+	beaten time.Time // the last beat
+	beats  int
+
 	tenures sync.WaitGroup
 
 	mu      sync.Mutex
@@ -118,7 +121,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if _, err := bucket.Identify(ctx, s.opts.Bucket); err != nil {
 		return err
 	}
-	ticker := time.NewTicker(s.beat)
+	ticker := time.NewTicker(s.pause())
 	defer ticker.Stop()
 	for {
 		s.pass(ctx)
@@ -132,6 +135,15 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 }
 
+// pause is between two looks for runs: the bucket's own, and not above a beat.
+func (s *Server) pause() time.Duration {
+	poll := s.opts.Bucket.Describe().Poll
+	if poll <= 0 {
+		return s.beat
+	}
+	return min(poll, s.beat)
+}
+
 // leave takes the controller's document away: the others need not wait.
 func (s *Server) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -141,16 +153,22 @@ func (s *Server) leave(ctx context.Context) {
 	}
 }
 
-// pass is one beat: say that we live, see who else does, look for runs that
-// nobody has, and take those that are meant for us.
+// pass is one look: at each beat say that we live and see who else does; then
+// look for runs that nobody has, and take those that are meant for us.
 func (s *Server) pass(ctx context.Context) {
-	err := s.look(ctx)
-	if err == nil && s.looks > 0 { // at the first look those that began with us were not to be seen yet
-		s.take(ctx)
-		s.handOver()
+	began := time.Now()
+	beat := s.beaten.IsZero() || began.Sub(s.beaten) >= s.beat-s.beat/10
+	err := s.look(ctx, beat)
+	if err == nil && beat {
+		s.beaten = began
+		s.beats++
 	}
-	if err == nil {
-		s.looks++
+	// At the first beat those that began with us were not to be seen yet.
+	if err == nil && s.beats > 1 {
+		s.take(ctx)
+		if beat {
+			s.handOver()
+		}
 	}
 	s.note(err)
 	if err != nil && ctx.Err() == nil {
@@ -158,14 +176,16 @@ func (s *Server) pass(ctx context.Context) {
 	}
 }
 
-func (s *Server) look(ctx context.Context) error {
+func (s *Server) look(ctx context.Context, beat bool) error {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit(s.beat))
 	defer cancel()
-	if err := s.sayAlive(ctx); err != nil {
-		return err
-	}
-	if err := s.roster.look(ctx); err != nil {
-		return err
+	if beat {
+		if err := s.sayAlive(ctx); err != nil {
+			return err
+		}
+		if err := s.roster.look(ctx); err != nil {
+			return err
+		}
 	}
 	live, err := store.ListLive(ctx, s.opts.Bucket)
 	if err != nil {
