@@ -211,7 +211,7 @@ main() {
   umask 022
   stop_timer "$boot_timer"
   say "starting the agent on $instance"
-  [ "${SPOTRELAY_LEAVE:-}" != exit ] || leave_means=exit
+  [ "${SPOTRELAY_LEAVE:-}" != exit ] || leave_means='exit'
   if [ "$leave_means" = exit ]; then supervise; fi
   if with_systemd; then
     if start_with_systemd; then exit 0; fi

@@ -175,8 +175,13 @@ func (a address) data() []assignment {
 		}
 		return ""
 	}
-	return []assignment{
-		{"bucket_address", a.url}, {"bucket_store", a.store}, {"bucket_region", a.region}, {"bucket_scheme", a.scheme},
-		{"bucket_host", a.host}, {"bucket_aws", flag(a.aws)}, {"bucket_anonymous", flag(a.anonymous)},
+	data := []assignment{{"bucket_address", a.url}, {"bucket_store", a.store}}
+	if a.store == storeFile {
+		return data
 	}
+	data = append(data, assignment{"bucket_scheme", a.scheme}, assignment{"bucket_host", a.host})
+	if a.store == storeGCS {
+		return append(data, assignment{"bucket_anonymous", flag(a.anonymous)})
+	}
+	return append(data, assignment{"bucket_region", a.region}, assignment{"bucket_aws", flag(a.aws)})
 }

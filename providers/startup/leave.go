@@ -13,7 +13,7 @@ import (
 // leaveScript is a script of its own, since a timer runs it when the rest is
 // long gone. Its first argument says why.
 func leaveScript(way providers.Leave) (string, error) {
-	head := "leave_means=" + string(way.Means) + "\n"
+	head := "leave_means=" + quote(string(way.Means)) + "\n"
 	switch way.Means {
 	case providers.LeaveExit, providers.LeavePowerOff, providers.LeaveNone:
 	case providers.LeaveCommand:

@@ -1,5 +1,5 @@
 # Ends the instance; $1 says why. The data before it say how.
-[ "${SPOTRELAY_LEAVE:-}" != exit ] || leave_means=exit
+[ "${SPOTRELAY_LEAVE:-}" != exit ] || leave_means='exit'
 printf 'spotrelay: leaving (%s): %s\n' "$leave_means" "$1" >&2
 case $leave_means in
 power-off)

@@ -82,17 +82,18 @@ type vm struct {
 	bin    string // before all else on PATH
 	env    []string
 	output bytes.Buffer
+	pid    chan int // when set, gets the script's
 }
 
 func newVM(t *testing.T) *vm {
 	t.Helper()
 	m := &vm{t: t, shell: "/bin/sh", home: filepath.Join(t.TempDir(), "it's home"), bin: t.TempDir()}
 	// Pauses between tries pass at once; timers stay what they are.
-	m.program("sleep", `case $1 in ?|??) [ "$1" -lt 40 ] && exit 0 ;; esac; exec `+real(t, "sleep")+` "$@"`)
+	m.program("sleep", `case $1 in ?|??) [ "$1" -lt 40 ] && exit 0 ;; esac; exec `+realProgram(t, "sleep")+` "$@"`)
 	return m
 }
 
-func real(t *testing.T, name string) string {
+func realProgram(t *testing.T, name string) string {
 	t.Helper()
 	at, err := exec.LookPath(name)
 	if err != nil {
@@ -120,12 +121,29 @@ func (m *vm) run(script []byte) int {
 	}
 	command := exec.CommandContext(ctx, m.shell, file)
 	command.Env = append([]string{"PATH=" + m.bin + ":" + os.Getenv("PATH"), "SPOTRELAY_HOME=" + m.home, "SPOTRELAY_LEAVE=exit"}, m.env...)
-	command.Stdout, command.Stderr = &m.output, &m.output
+	// A file, since what the script leaves behind holds a pipe open.
+	output, err := os.Create(file + ".output")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() {
+		output.Close()
+		text, _ := os.ReadFile(output.Name())
+		m.output.Write(text)
+	}()
+	command.Stdout, command.Stderr = output, output
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
-	err := command.Run()
+	if err = command.Start(); err == nil {
+		defer func() { _ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }() // an instance ends with all that runs on it
+		if m.pid != nil {
+			m.pid <- command.Process.Pid
+		}
+		err = command.Wait()
+	}
 	if ctx.Err() != nil {
-		m.t.Fatalf("the script did not end:\n%s", m.output.String())
+		text, _ := os.ReadFile(output.Name())
+		m.t.Fatalf("the script did not end:\n%s", text)
 	}
 	if err != nil && command.ProcessState == nil {
 		m.t.Fatal(err)

@@ -50,7 +50,7 @@ func TestGCE(t *testing.T) {
 	// A token is sent over TLS alone, so the script is made for Google's own
 	// address, which the test's client sends to the test's server.
 	authority.objects["/storage/v1/b/acme/o/"+strings.ReplaceAll("p/agents/1.2.3%2Bodd%20%28build%29/"+here()+"/spotrelay-agent", "/", "%2F")] = agentText
-	m.program("curl", fmt.Sprintf(`sed 's|https://storage.googleapis.com|%s|' | %s "$@"`, authority.URL, real(t, "curl")))
+	m.program("curl", fmt.Sprintf(`sed 's|https://storage.googleapis.com|%s|' | %s "$@"`, authority.URL, realProgram(t, "curl")))
 	o := startup.Options{Metadata: startup.MetadataGCE, Instance: "{instance/zone}.{instance/id}"}
 	m.want(0, m.run(script(t, bootstrapOf("gs://acme/p"), o)), "starting the agent on europe-west4-a.4520031799277581759")
 	if got := m.seen()["SPOTRELAY_METADATA"]; got != authority.URL {
@@ -58,25 +58,25 @@ func TestGCE(t *testing.T) {
 	}
 }
 
-// folderBucket is a file bucket with the agent in it.
-func folderBucket(t *testing.T, agent string) string {
+// folderBucketOf is a file bucket with the agent below prefix.
+func folderBucketOf(t *testing.T, prefix, agent string) string {
 	t.Helper()
 	dir := t.TempDir()
-	at := filepath.Join(dir, "pre", bootstrapOf("/x").Agents[here()].Key)
+	at := filepath.Join(dir, prefix, bootstrapOf("/x").Agents[here()].Key)
 	if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(at, []byte(agent), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	return "file://" + dir + "?prefix=pre&sync=off"
+	return "file://" + dir + "?prefix=" + prefix + "&sync=off"
 }
 
 // TestWrongAgent: what has not the checksum is never started, and the instance
 // ends.
 func TestWrongAgent(t *testing.T) {
 	m := newVM(t)
-	code := m.run(script(t, bootstrapOf(folderBucket(t, agentText+"# more\n")), startup.Options{Instance: "i"}))
+	code := m.run(script(t, bootstrapOf(folderBucketOf(t, "pre", agentText+"# more\n")), startup.Options{Instance: "i"}))
 	m.want(1, code, "has not the checksum "+sum(agentText), "boot failed: the agent in the bucket is not the one")
 	if m.started() {
 		t.Error("the wrong agent was started")
