@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/aws" //nolint:depguard // the signature is held against that of AWS's own library
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4" //nolint:depguard // as above
 
 	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/providers/startup"
