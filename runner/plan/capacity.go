@@ -228,7 +228,7 @@ func (t *tick) noOffer(g *group, side int) {
 		return
 	}
 	t.giveUp(g, side, fmt.Sprintf("no fleet (%s) offers an instance with %s",
-		strings.Join(g.fleets, ", "), needText(g.need)))
+		strings.Join(g.fleets, ", "), NeedText(g.need)))
 }
 
 // giveUp moves a group's spot work to on-demand where the job file allows it,
@@ -305,8 +305,8 @@ func sizeText(bytes int64) string {
 	return strconv.FormatFloat(math.Round(float64(bytes)/(1<<30)*100)/100, 'f', -1, 64) + " GiB"
 }
 
-// needText is a need for people.
-func needText(n providers.Need) string {
+// NeedText is a need for people.
+func NeedText(n providers.Need) string {
 	var parts []string
 	if n.CPUs > 0 {
 		parts = append(parts, fmt.Sprintf("%g CPUs", n.CPUs))

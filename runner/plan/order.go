@@ -160,7 +160,8 @@ func (o *ordering) side(capacity providers.CapacityType, wanted bool, unwanted s
 						o.tries++
 					}
 					inTry++
-					c.Try, c.Reason = o.tries, o.reason(c, n)
+					c.Try = o.tries
+					c.Reason = o.reason(c, n)
 					o.tried = append(o.tried, c)
 				case wanted && standing == standingOpen && p.standing != StandingInterrupted:
 					c.Until, c.Reason = p.until, o.s.whyLeft(p)
@@ -174,25 +175,22 @@ func (o *ordering) side(capacity providers.CapacityType, wanted bool, unwanted s
 // reason says why a candidate stands where it stands and not earlier.
 func (o *ordering) reason(c Candidate, fleet int) string {
 	if len(o.tried) == 0 {
-		return "cheapest of the first fleet"
+		return fmt.Sprintf("cheapest %s of fleet %s", c.Capacity, c.Fleet)
 	}
 	before := o.tried[len(o.tried)-1]
-	var parts []string
 	switch {
 	case c.Standing == StandingInterrupted:
-		parts = append(parts, "an instance was interrupted there: after all others")
+		return "an instance was interrupted there: after all others"
 	case c.Capacity != before.Capacity:
-		parts = append(parts, fmt.Sprintf("on-demand: for last attempts, or after %s without spot", waitText(o.g.wait)))
+		return fmt.Sprintf("on-demand: for last attempts, or after %s without spot", waitText(o.g.wait))
 	case c.Fleet != before.Fleet:
-		parts = append(parts, fmt.Sprintf("fleet %s comes after %s", c.Fleet, o.g.fleets[fleet-1]))
+		return fmt.Sprintf("fleet %s comes after %s", c.Fleet, o.g.fleets[fleet-1])
 	case c.Try != before.Try:
-		parts = append(parts, fmt.Sprintf("one launch takes %d offers", offersMost))
+		return fmt.Sprintf("one launch takes %d offers", offersMost)
 	case c.Price > before.Price:
-		parts = append(parts, "dearer")
-	default:
-		parts = append(parts, "as dear")
+		return "dearer"
 	}
-	return strings.Join(parts, "; ")
+	return "the same price"
 }
 
 func waitText(d Time) string {
