@@ -167,16 +167,18 @@ end_agent() {
 supervise() {
   ${1:+"$1"} /bin/sh "$boot/start" </dev/null &
   agent_pid=$!
-  trap 'kill -TERM "$agent_pid" 2>/dev/null' TERM INT HUP
+  trap 'stopped=1; kill -TERM "$agent_pid" 2>/dev/null' TERM INT HUP
   if [ "$max_life" -gt 0 ]; then
     timer "$max_life" end_agent
     max_timer=$!
   fi
-  # A signal ends a wait early.
-  while :; do
+  # A signal ends a wait early; what was waited for already gives 127.
+  agent_code='' stopped=1
+  while [ "$stopped" = 1 ]; do
+    stopped=0
     wait "$agent_pid"
-    agent_code=$?
-    kill -0 "$agent_pid" 2>/dev/null || break
+    supervise_code=$?
+    [ -n "$agent_code" ] && [ "$supervise_code" = 127 ] || agent_code=$supervise_code
   done
   stop_timer "$max_timer"
   [ "$agent_code" = 0 ] || say "the agent ended with exit code $agent_code"

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws" //nolint:depguard // the signature is held against that of AWS's own library
+	"github.com/aws/aws-sdk-go-v2/aws"              //nolint:depguard // the signature is held against that of AWS's own library
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4" //nolint:depguard // as above
 
 	"github.com/spotrelay/spotrelay/providers"
@@ -59,17 +59,26 @@ func bootstrapOf(bucket string) providers.Bootstrap {
 
 func here() string { return runtime.GOOS + "-" + runtime.GOARCH }
 
-// shells are the ones that this machine has of those that a cloud's images use
-// as /bin/sh.
+// shells are the ones that this machine has of those that are /bin/sh on a
+// cloud's images: dash (Ubuntu, Debian), and bash called sh (Amazon Linux).
 func shells(t *testing.T) []string {
+	t.Helper()
 	var found []string
-	for _, name := range []string{"dash", "bash", "sh"} {
-		if at, err := exec.LookPath(name); err == nil {
-			found = append(found, at)
+	if dash, err := exec.LookPath("dash"); err == nil {
+		found = append(found, dash)
+	}
+	if bash, err := exec.LookPath("bash"); err == nil {
+		sh := filepath.Join(t.TempDir(), "bash", "sh")
+		if err := os.MkdirAll(filepath.Dir(sh), 0o755); err != nil {
+			t.Fatal(err)
 		}
+		if err := os.Symlink(bash, sh); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, sh)
 	}
 	if len(found) == 0 {
-		t.Fatal("no shell was found")
+		t.Fatal("neither dash nor bash was found")
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package startup_test
 
 import (
 	"bytes"
+	"flag"
 	"maps"
 	"os"
 	"os/exec"
@@ -20,6 +21,13 @@ import (
 // TestEveryValueArrives: whatever an environment can hold reaches the agent
 // unharmed, by every shell, also a text that looks like the script's own.
 func TestEveryValueArrives(t *testing.T) {
+	// Each check runs a whole script; rapid's usual hundred would take a minute.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := flag.Set("rapid.checks", "20"); err != nil {
+			t.Fatal(err)
+		}
+		defer flag.Set("rapid.checks", checks.DefValue)
+	}
 	bucket := folderBucketOf(t, "pre", listing)
 	for _, shell := range shells(t) {
 		t.Run(filepath.Base(shell), func(t *testing.T) {
@@ -30,7 +38,7 @@ func TestEveryValueArrives(t *testing.T) {
 					rapid.StringOf(rapid.SampledFrom([]rune("'\"\\$`\n #;&|(){}*?~!%é\t="))),
 					rapid.SampledFrom([]string{"'; exit 3; '", "$(exit 3)", "EOF", "\n\n", "'", "\\", "-n", "home", "#!/bin/sh"}),
 				)
-				environment := rapid.MapOfN(name, value, 1, 4).Draw(r, "environment")
+				environment := rapid.MapOfN(name, value, 1, 12).Draw(r, "environment")
 				for _, own := range []string{"home", "instance", "boot_timeout", "masked"} {
 					if rapid.Bool().Draw(r, own) {
 						environment[own] = value.Draw(r, own+"'s value")

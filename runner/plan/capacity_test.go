@@ -234,6 +234,23 @@ func TestDeniedEndsTheRun(t *testing.T) {
 	}
 }
 
+// A fleet that may not be listed ends a run that has rented nothing, and not one
+// whose instances are at work.
+func TestListingDenied(t *testing.T) {
+	denied := Facts{Faults: []FleetFault{{Fleet: "gcp", Err: &providers.Error{Code: providers.CodeDenied, Op: "list", Call: "compute.instances.list", Message: "no"}}}}
+	b, _ := openBazaar(t, 1, patient)
+	b.state = New(b.spec)
+	b.tell(time.Second, denied)
+	if want := "fleet gcp: list (compute.instances.list): denied: no"; b.state.Fault != want || b.state.Outcome != OutcomeFailed {
+		t.Errorf("the run is %s for %q, want %q", b.state.Run(), b.state.Fault, want)
+	}
+	b, l := openBazaar(t, 1, patient)
+	b.tell(time.Second, Facts{Launches: []LaunchAnswer{{Token: l.Token, Result: providers.LaunchResult{Instances: []providers.Instance{rentedBy(l, "i-1")}}}}})
+	if b.tell(time.Second, denied); b.state.Fault != "" {
+		t.Errorf("a run with instances failed for %q", b.state.Fault)
+	}
+}
+
 // Whatever a market answers: no pool that is left alone is asked, every offer
 // but the unsupported is asked again in the end, spot before on-demand and
 // fleets in their order, and a launch's offers are those that Order puts first.
