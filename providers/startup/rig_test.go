@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -92,6 +93,7 @@ type vm struct {
 	env    []string
 	output bytes.Buffer
 	pid    chan int // when set, gets the script's
+	within []string // a command that runs the shell with the script
 }
 
 func newVM(t *testing.T) *vm {
@@ -128,7 +130,8 @@ func (m *vm) run(script []byte) int {
 	if err := os.WriteFile(file, script, 0o700); err != nil {
 		m.t.Fatal(err)
 	}
-	command := exec.CommandContext(ctx, m.shell, file)
+	line := append(slices.Clone(m.within), m.shell, file)
+	command := exec.CommandContext(ctx, line[0], line[1:]...)
 	command.Env = append([]string{"PATH=" + m.bin + ":" + os.Getenv("PATH"), "SPOTRELAY_HOME=" + m.home, "SPOTRELAY_LEAVE=exit"}, m.env...)
 	// A file, since what the script leaves behind holds a pipe open.
 	output, err := os.Create(file + ".output")
