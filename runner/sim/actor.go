@@ -102,10 +102,14 @@ func (a *actor) deliver(ctx context.Context, s service, name string, nth int, wr
 		}
 		return lost(errLostNet)
 	case chance(s.refused, "refused"):
-		w.tell("%s fails before its effect", name)
+		if writes {
+			w.tell("%s fails before its effect", name)
+		}
 		return lost(errLostNet)
 	case chance(s.lost, "lost answer"):
-		w.tell("%s fails after its effect", name)
+		if writes {
+			w.tell("%s fails after its effect", name)
+		}
 		_ = effect()
 		return lost(errLostNet)
 	case writes && chance(s.late, "late"):

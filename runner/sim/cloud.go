@@ -338,7 +338,7 @@ func (p *api) Provider(context.Context, string) (providers.Provider, error) { re
 
 func (p *api) Describe(context.Context) (providers.Description, error) {
 	return providers.Description{
-		Name: "sim", TokenWindow: tokenWindow, ListLag: p.cloud.world.listLag, Pace: 2 * time.Second,
+		Name: "sim", TokenWindow: tokenWindow, ListLag: p.cloud.world.listLag, Pace: 10 * time.Second,
 		Capabilities: []providers.Capability{providers.CapabilityOnDemand},
 		Leave:        providers.Leave{Means: providers.LeaveExit},
 	}, nil

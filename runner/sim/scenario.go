@@ -28,9 +28,9 @@ func (s Seed) scenario(now time.Time) (Scenario, error) {
 		Fleets: []job.Fleet{{Name: "first", Provider: "sim"}},
 		Agent:  map[string]job.Program{"linux-amd64": {Key: "agents/sim", SHA256: "00"}},
 		Timing: job.Timing{
-			Heartbeat: job.Duration(10 * time.Second), Silence: job.Duration(90 * time.Second),
-			BootTimeout: job.Duration(5 * time.Minute), IdleTimeout: job.Duration(30 * time.Second),
-			Poll: job.Duration(2 * time.Second), Lease: job.Duration(leaseTime), OrphanGrace: job.Duration(10 * time.Minute),
+			Heartbeat: job.Duration(20 * time.Second), Silence: job.Duration(3 * time.Minute),
+			BootTimeout: job.Duration(5 * time.Minute), IdleTimeout: job.Duration(time.Minute),
+			Poll: job.Duration(10 * time.Second), Lease: job.Duration(leaseTime), OrphanGrace: job.Duration(10 * time.Minute),
 		},
 		MaxInstances: s.between(1, 6, "max instances"),
 	}
@@ -48,7 +48,7 @@ func (s Seed) scenario(now time.Time) (Scenario, error) {
 func (s Seed) task(i int, fleets []string) job.Task {
 	at := func(what string) string { return fmt.Sprint("task ", i, " ", what) }
 	count := s.between(1, 4, at("count"))
-	work := taskWork{Epochs: s.between(1, 4, at("epochs")), Epoch: s.span(20*time.Second, 20*time.Minute, at("epoch"))}
+	work := taskWork{Epochs: s.between(1, 4, at("epochs")), Epoch: s.span(20*time.Second, 10*time.Minute, at("epoch"))}
 	attempts := s.between(2, 6, at("attempts"))
 	task := job.Task{
 		Name: fmt.Sprint("task", i), Count: count, Array: count > 1, Fleets: fleets,

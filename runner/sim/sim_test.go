@@ -1,11 +1,21 @@
 package sim
 
 import (
+	"bytes"
+	"context"
 	"flag"
+	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/buckettest/memory"
+	"github.com/spotrelay/spotrelay/runner/job"
+	"github.com/spotrelay/spotrelay/runner/store"
 )
 
 var (
@@ -73,4 +83,42 @@ func shortTempDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// TestMain uses what the program shares between all runs once before any of
+// them: a compressor makes its channels at its first use, and a channel belongs
+// to the bubble of virtual time that it is made in.
+func TestMain(m *testing.M) {
+	if err := warmUp(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func warmUp() error {
+	ctx := context.Background()
+	b := memory.New("warm")
+	dir, err := os.MkdirTemp("", "sim")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.WriteFile(filepath.Join(dir, "file"), bytes.Repeat([]byte("text "), 100_000), 0o600); err != nil {
+		return err
+	}
+	engine := checkpointing.Open(b)
+	saved, err := engine.Save(ctx, dir, checkpointing.SaveOptions{Key: "warm/" + checkpointing.ManifestName(checkpointing.ID{Attempt: 1, Sequence: 1}), ID: checkpointing.ID{Attempt: 1, Sequence: 1}})
+	if err != nil {
+		return err
+	}
+	if err := engine.Restore(ctx, saved.Ref, dir, checkpointing.RestoreOptions{}); err != nil {
+		return err
+	}
+	long := store.Entry{Version: job.SpecVersion, Seq: 1, Epoch: 1, Now: 1, Nonce: strings.Repeat("long ", 10_000)}
+	data, err := store.EncodeEntry(long)
+	if err == nil {
+		_, err = store.DecodeEntry("entry", data)
+	}
+	return err
 }

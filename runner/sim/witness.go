@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -70,10 +71,28 @@ func (v *witness) journalled(by *actor, key string, content []byte) {
 	}
 	v.last = entry
 	for _, event := range entry.Events {
+		v.w.tell("entry %d by %s: %s", entry.Seq, by.name, brief(event))
 		v.before(event)
 		v.state.Apply(event)
 		v.after(event)
 	}
+}
+
+// held is why the run is held, "" when it is not.
+func (v *witness) held() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.state.Held
+}
+
+// brief is an event on a line.
+func brief(event plan.Event) string {
+	data, err := json.Marshal(event)
+	if err != nil {
+		return err.Error()
+	}
+	const most = 300
+	return string(data[:min(len(data), most)])
 }
 
 // before checks an event against the state that it changes.

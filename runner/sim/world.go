@@ -14,6 +14,7 @@ import (
 	"github.com/spotrelay/spotrelay/checkpointing/bucket/buckettest/memory"
 	"github.com/spotrelay/spotrelay/runner/controller"
 	"github.com/spotrelay/spotrelay/runner/job"
+	"github.com/spotrelay/spotrelay/runner/plan"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
 
@@ -22,9 +23,9 @@ const (
 	leaseTime = 15 * time.Second
 	// stormy is how long faults happen; then the world is perfect, and the run
 	// must end.
-	stormy = 24 * time.Hour
+	stormy = 8 * time.Hour
 	// calm is how long the run may take from then on.
-	calm = 7 * 24 * time.Hour
+	calm = 3 * 24 * time.Hour
 )
 
 // World is one run with everything around it.
@@ -149,6 +150,7 @@ func (w *World) run() error {
 	done := make(chan struct{})
 	w.work.Go(func() { w.keepControlled(done) })
 	w.work.Go(w.startOthers)
+	w.work.Go(w.attend)
 	select {
 	case <-done:
 	case <-time.After(stormy + calm):
@@ -194,6 +196,19 @@ func (w *World) startOthers() {
 	}
 }
 
+// attend is the user who looks in now and then, and lets a run go on that is
+// held since somebody else ended an instance.
+func (w *World) attend() {
+	for n := 1; w.wait(w.ctx, w.seed.span(10*time.Minute, time.Hour, "look", n)); n++ {
+		if held := w.witness.held(); held == "" {
+			continue
+		}
+		if _, err := store.PutRequest(w.ctx, w.bucket, w.spec.Run, plan.Request{Kind: plan.RequestResume, By: "attendant"}); err == nil {
+			w.tell("the user resumes the run")
+		}
+	}
+}
+
 // control is one controller's life; it is true when the run is closed.
 func (w *World) control(ctx context.Context) (closed bool) {
 	w.mu.Lock()
@@ -215,7 +230,7 @@ func (w *World) control(ctx context.Context) (closed bool) {
 // logger writes warnings into the history.
 func (w *World) logger(name string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(&teller{w: w, name: name}, &slog.HandlerOptions{
-		Level: slog.LevelWarn,
+		Level: slog.LevelError,
 		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 			if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == "run") {
 				return slog.Attr{}
