@@ -43,6 +43,8 @@ type Options struct {
 	// FixedHome is the folder for tasks that are dumped, which must have the
 	// same path on every instance; "" is /var/lib/spotrelay/tasks.
 	FixedHome string
+	// Rig stands in for the machine in simulations; nil elsewhere.
+	Rig *Rig
 }
 
 // The timings where the configuration has none.
@@ -79,6 +81,7 @@ type Agent struct {
 	workdirs        *workdirs
 	trash           *trash
 	bandwidth       *bandwidth
+	rig             *Rig
 	hub             *hub
 	report          *reporter
 
@@ -135,6 +138,7 @@ func New(o Options) (*Agent, error) {
 		hub:       newHub(),
 		wake:      make(chan struct{}, 1),
 		reap:      o.Reap,
+		rig:       o.Rig,
 		phase:     job.PhaseReady,
 		running:   map[job.AttemptID]*attempt{},
 		known:     map[job.AttemptID]bool{},
@@ -184,7 +188,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // follow starts what the agent watches, after it has learnt what an earlier
 // life of it left in the status.
 func (a *Agent) follow(work *sync.WaitGroup) {
-	if a.config.Notice != nil {
+	if a.config.Notice != nil || a.rig != nil {
 		work.Go(a.watchNotices) // a notice matters before all else
 	}
 	if !a.adopt() {
@@ -200,6 +204,9 @@ func (a *Agent) follow(work *sync.WaitGroup) {
 func (a *Agent) settle() (done func(), err error) {
 	if err := a.makeHome(); err != nil {
 		return nil, fmt.Errorf("the agent's folder %s cannot be used: %w; set %s to one that can be written", a.home, err, bootstrap.VarHome)
+	}
+	if a.rig != nil {
+		return a.trash.work.Wait, nil
 	}
 	const socketName = len("999999999.sock")
 	sockets, unlink, err := socket.Shorten(filepath.Join(a.home, "s"), socketName)

@@ -81,6 +81,9 @@ func (t *attempt) spawn(c command, kind string) (*tree, error) {
 
 // spawnBy does so by another way to start it.
 func (t *attempt) spawnBy(c command, kind string, start func(command) (*process, error)) (*tree, error) {
+	if t.agent.rig != nil {
+		return &tree{process: t.agent.rig.start(c)}, nil
+	}
 	cg, err := t.agent.cgroups.create(filepath.Base(t.dir)+"."+kind, t.job.Execution.MemoryLimit)
 	if err != nil {
 		// A limit is a service, not a promise: without it the task still runs.
@@ -117,6 +120,9 @@ func (t *attempt) spawnBy(c command, kind string, start func(command) (*process,
 // finish kills what is left of the tree after its first process has ended,
 // reads the counters before the cgroup goes, and waits for the last output.
 func (tr *tree) finish(marker string) {
+	if tr.pipe == nil {
+		return // it ran on a rig, and left nothing
+	}
 	tr.strays = sweep(tr.process.pid, marker, tr.cgroup)
 	tr.oomKills = tr.cgroup.grown()
 	tr.usage = tr.cgroup.usage()
@@ -131,11 +137,11 @@ func (tr *tree) finish(marker string) {
 
 // execute runs the command to its end and commits what it leaves.
 func (t *attempt) execute() error {
-	server, err := t.serve()
+	stopServing, err := t.serve()
 	if err != nil {
 		return agentFault(err)
 	}
-	defer server.close()
+	defer stopServing()
 	tree, err := t.startCommand()
 	if err != nil {
 		return err
@@ -157,7 +163,7 @@ func (t *attempt) execute() error {
 	t.cgroup = nil
 	t.mu.Unlock()
 	tree.finish(t.marker())
-	server.close()
+	stopServing()
 	t.recordExit(tree, signalled)
 	t.setStep(job.StepCommitting)
 	return t.commit()

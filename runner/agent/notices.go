@@ -23,6 +23,10 @@ type notices struct {
 
 // watchNotices follows the probe until the agent ends.
 func (a *Agent) watchNotices() {
+	if a.rig != nil {
+		a.rig.Notices(a.life, a.noticed)
+		return
+	}
 	notice.New(*a.config.Notice, a.metadata, a.log).Run(a.life, a.noticed)
 }
 

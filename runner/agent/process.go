@@ -32,6 +32,7 @@ type command struct {
 type process struct {
 	pid  int
 	done chan struct{}
+	send func(syscall.Signal) // on a rig: what signals do; nil elsewhere
 
 	status syscall.WaitStatus
 	usage  syscall.Rusage
@@ -40,6 +41,10 @@ type process struct {
 
 // signal sends sig to the process group. A group that is gone is no error.
 func (p *process) signal(sig syscall.Signal) {
+	if p.send != nil {
+		p.send(sig)
+		return
+	}
 	_ = syscall.Kill(-p.pid, sig)
 	if sig != syscall.SIGKILL {
 		return

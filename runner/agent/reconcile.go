@@ -57,7 +57,9 @@ func (a *Agent) readStatus() (job.Status, error) {
 
 func (a *Agent) takeOver(status job.Status) {
 	// What an earlier life started is not this one's, and must not go on.
-	sweep(noGroup, varNotice+"="+filepath.Join(a.home, "attempts")+"/", nil)
+	if a.rig == nil {
+		sweep(noGroup, varNotice+"="+filepath.Join(a.home, "attempts")+"/", nil)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ended = append(a.ended, status.Ended...)

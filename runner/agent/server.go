@@ -125,9 +125,12 @@ func (a *Agent) serveMachine() (*server, error) {
 	})
 }
 
-// serve is the attempt's socket.
-func (t *attempt) serve() (*server, error) {
-	return listen(t.agent.life, t.socketPath, func(ctx context.Context, conn net.Conn, request control.Request) {
+// serve serves the attempt's socket; close ends that, and may be repeated.
+func (t *attempt) serve() (closeIt func(), err error) {
+	if t.agent.rig != nil {
+		return func() {}, nil
+	}
+	s, err := listen(t.agent.life, t.socketPath, func(ctx context.Context, conn net.Conn, request control.Request) {
 		switch {
 		case request.Op == control.OpStatus:
 			t.answerStatus(ctx, conn, request)
@@ -143,6 +146,10 @@ func (t *attempt) serve() (*server, error) {
 			t.answerRestore(ctx, conn)
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
+	return s.close, nil
 }
 
 func (t *attempt) answerSave(ctx context.Context, conn net.Conn, request control.Request) {

@@ -197,3 +197,9 @@ func checkInstance(instance string) error {
 		Err: fmt.Errorf("%q cannot be the id of an instance: it is empty or has a slash", instance),
 	}
 }
+
+// DecodeDesired reads a desired document; key is for the error. Errors:
+// ErrVersion, ErrCorrupt.
+func DecodeDesired(key string, data []byte) (job.Desired, error) {
+	return decode[job.Desired](key, data)
+}
