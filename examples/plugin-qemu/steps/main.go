@@ -13,22 +13,21 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"time"
 )
 
 func main() {
 	steps := flag.Int("steps", 100, "how many steps to take")
 	size := flag.Int("size", 1<<20, "bytes of a step's state")
-	pace := flag.Duration("pace", 250*time.Millisecond, "a step's time")
 	flag.Parse()
-	if err := run(os.Getenv("SPOTRELAY_CHECKPOINT_DIR"), os.Getenv("SPOTRELAY_OUTPUT_DIR"), *steps, *size, *pace); err != nil {
+	if err := run(os.Getenv("SPOTRELAY_CHECKPOINT_DIR"), os.Getenv("SPOTRELAY_OUTPUT_DIR"), *steps, *size); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 }
 
-func run(checkpoints, output string, steps, size int, pace time.Duration) error {
+func run(checkpoints, output string, steps, size int) error {
 	file := filepath.Join(checkpoints, "state")
 	step, sum, err := load(file, size)
 	if err != nil {
@@ -37,18 +36,21 @@ func run(checkpoints, output string, steps, size int, pace time.Duration) error 
 	fmt.Printf("step %d of %d\n", step, steps)
 	for step < steps {
 		step++
-		sum = Next(sum, step)
-		time.Sleep(pace)
+		sum = next(sum, step)
 		if err := save(file, step, sum, size); err != nil {
 			return err
+		}
+		// It goes on when the checkpoint is committed, however long that takes.
+		if out, err := exec.Command("spotrelay-agent", "checkpoint", "save").CombinedOutput(); err != nil {
+			return fmt.Errorf("saving step %d: %w\n%s", step, err, out)
 		}
 	}
 	fmt.Printf("done: %x\n", sum)
 	return os.WriteFile(filepath.Join(output, "sum.txt"), fmt.Appendf(nil, "%x\n", sum), 0o644)
 }
 
-// Next is a step: a chain of hashes.
-func Next(sum [sha256.Size]byte, step int) [sha256.Size]byte {
+// next is a step: a chain of hashes.
+func next(sum [sha256.Size]byte, step int) [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%x %d", sum, step))
 }
 
