@@ -31,11 +31,11 @@ func (p *provider) Check(_ context.Context, fleet providers.Fleet) ([]providers.
 	if err != nil {
 		return nil, err
 	}
-	if info, err := os.Stat(c.Folder); err != nil || !info.IsDir() {
-		return []providers.Fault{{
-			Severity: providers.SeverityError, Path: []string{"folder"},
-			Summary: c.Folder + " is no folder", Detail: "Make it, or name another one.",
-		}}, nil
+	if info, err := os.Stat(c.Folder); err == nil && info.IsDir() {
+		return nil, nil
 	}
-	return nil, nil
+	return []providers.Fault{{
+		Severity: providers.SeverityError, Path: []string{"folder"},
+		Summary: c.Folder + " is no folder", Detail: "Make it, or name another one.",
+	}}, nil
 }

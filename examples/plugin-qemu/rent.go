@@ -98,7 +98,11 @@ func (p *provider) rent(ctx context.Context, c config, offer providers.Offer, re
 			}
 		}
 		if err := r.start(ctx, c, b); err != nil {
-			fail(providers.CodeConfiguration, "%v", err)
+			code := providers.CodeConfiguration
+			if ctx.Err() != nil {
+				code = providers.CodeUnavailable
+			}
+			fail(code, "%v", err)
 			break
 		}
 		result.Instances, living = append(result.Instances, r.Instance), living+1
