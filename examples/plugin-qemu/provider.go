@@ -69,7 +69,7 @@ func (p *provider) Describe(context.Context) (providers.Description, error) {
 			}},
 		},
 		Leave:       providers.Leave{Means: providers.LeavePowerOff},
-		BootTimeout: 3 * time.Minute,
+		BootTimeout: 5 * time.Minute,
 	}, nil
 }
 
