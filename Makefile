@@ -37,6 +37,10 @@ test-buckets: ## run the tests against real S3 and GCS servers, built once
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -p 1 -timeout $(TIMEOUT) ./checkpointing/bucket/...
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run TestStores ./checkpointing
 
+.PHONY: test-plugins
+test-plugins: ## run the tests of the example plugins, on real machines too
+	.ci/plugins
+
 .PHONY: race
 race: ## run all tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -p $(PARALLEL) -timeout 45m ./...
@@ -57,6 +61,9 @@ bench: ## run the benchmarks that match BENCH
 lint: ## check formatting, vet, linters and who imports whom
 	.ci/text
 	$(TOOL) golangci-lint run --timeout 15m ./...
+	for plugin in examples/plugin-static examples/plugin-qemu; do \
+		(cd $$plugin && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run --timeout 15m ./...) || exit 1; \
+	done
 
 .PHONY: generate
 generate: ## write the generated files anew
