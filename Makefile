@@ -13,6 +13,9 @@ PARALLEL ?= 2
 TIMEOUT  ?= 15m
 FUZZTIME ?= 10s
 BENCH    ?= .
+SEEDS    ?= 1000
+FROM     ?= 1
+TASKS    ?= 1000,10000,100000
 
 .DEFAULT_GOAL := help
 
@@ -50,8 +53,17 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 	.ci/fuzz $(FUZZTIME)
 
 .PHONY: soak
-soak: ## run the long forms of the tests (SPOTRELAY_SOAK=1)
-	SPOTRELAY_SOAK=1 $(GO) test -count=1 -p $(PARALLEL) -timeout 3h ./...
+soak: ## run the long forms of the tests (SPOTRELAY_SOAK=1), and simulate SEEDS (1000) runs
+	SPOTRELAY_SOAK=1 $(GO) test -count=1 -p $(PARALLEL) -timeout 3h $$($(GO) list ./... | grep -v /runner/sim)
+	$(MAKE) sim
+
+.PHONY: sim
+sim: ## simulate SEEDS (1000) runs with every fault, from seed FROM (1) on
+	$(GO) test -count=1 -timeout 3h -run 'TestSim$$' ./runner/sim -seeds $(SEEDS) -from $(FROM) -v
+
+.PHONY: scale
+scale: ## simulate runs of TASKS (1000,10000,100000) tasks on 5,000 instances and print what they cost
+	$(GO) test -count=1 -timeout 3h -run 'TestScale$$' ./runner/sim -scale $(TASKS) -v
 
 .PHONY: bench
 bench: ## run the benchmarks that match BENCH

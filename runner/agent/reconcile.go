@@ -91,8 +91,8 @@ func (a *Agent) warn(format string, args ...any) {
 
 const maxWarnings = 20
 
-// watchDesired polls the desired document until the agent ends. The listing
-// shows whether it changed; only then it is read. A bucket that cannot be
+// watchDesired polls the desired document until the agent ends, and takes it
+// when its version has changed. A bucket that cannot be
 // reached changes nothing here: what runs goes on.
 func (a *Agent) watchDesired() {
 	poll := orDefault(a.config.Timing.Poll, a.bucket.Describe().Poll)
@@ -130,29 +130,17 @@ func pauseAfter(failures int, first, most time.Duration) time.Duration {
 func (a *Agent) lookForDesired(version string) (string, error) {
 	ctx, cancel := context.WithTimeout(a.life, callTimeout)
 	defer cancel()
-	key := store.DesiredKey(a.config.Run, a.instance)
-	found := ""
-	for object, err := range a.bucket.List(ctx, store.InstancesPrefix(a.config.Run)+a.instance+"/", "") {
-		if err != nil {
-			return version, err
-		}
-		if object.Key == key {
-			found = object.Version
-			break
-		}
-	}
-	if found == "" || found == version {
-		return found, nil
-	}
-	desired, object, err := store.ReadDesired(ctx, a.bucket, a.config.Run, a.instance)
+	desired, object, changed, err := store.ReadDesiredUnless(ctx, a.bucket, a.config.Run, a.instance, version)
 	switch {
 	case errors.Is(err, bucket.ErrNotFound):
 		return "", nil
 	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrVersion):
 		a.warn("the desired document is not taken: %v", err)
-		return found, nil
+		return object.Version, nil
 	case err != nil:
 		return version, err
+	case !changed:
+		return version, nil
 	}
 	a.take(desired)
 	return object.Version, nil

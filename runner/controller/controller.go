@@ -33,6 +33,9 @@ type Options struct {
 	// Observe is called after each tick with the state, on the controller's
 	// goroutine; it must not keep or change it. May be nil.
 	Observe func(*plan.State)
+	// Begins is called at the beginning of each tick, on the controller's
+	// goroutine; may be nil.
+	Begins func()
 	// Name of the holder for people, such as user@host; "" is made up.
 	Name string
 	// Serving is the id of the serving controller that the run is controlled

@@ -225,6 +225,9 @@ func (t *tenure) rest(ctx context.Context, wake plan.Time) error {
 
 // tick plans, journals, and only then acts.
 func (t *tenure) tick(first bool) (plan.Decision, error) {
+	if t.opts.Begins != nil {
+		t.opts.Begins()
+	}
 	facts, requests := t.inbox.take(t.at.Taken)
 	facts.Tenure = first
 	now := t.clock.now()
