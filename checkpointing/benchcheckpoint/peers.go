@@ -68,7 +68,7 @@ func peers() []*peer {
 			env: func(at site) []string {
 				return []string{
 					"RCLONE_S3_PROVIDER=Other", "RCLONE_S3_ENDPOINT=" + at.Endpoint, "RCLONE_S3_ENV_AUTH=true",
-					"RCLONE_S3_REGION=us-east-1", "RCLONE_S3_FORCE_PATH_STYLE=true",
+					"AWS_CA_BUNDLE=", "RCLONE_S3_REGION=us-east-1", "RCLONE_S3_FORCE_PATH_STYLE=true",
 				}
 			},
 			save:    func(at site, _ string) []string { return rclone(at, "copy", ".", remote(at)) },

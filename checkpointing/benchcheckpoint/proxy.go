@@ -52,7 +52,8 @@ func startProxy(ctx context.Context, s *server) (*proxy, error) {
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
-			r.Out.Host = r.In.Host // it is signed
+			r.Out.Host = r.In.Host     // it is signed
+			r.Out.Header.Del("Expect") // it has been answered here
 		},
 		Transport: s.client, BufferPool: &buffers{}, ErrorLog: silent,
 	}
