@@ -15,8 +15,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
 )
 
 // The limits are no tools: bare sends as many bytes as have changed over TLS by
