@@ -53,6 +53,10 @@ soak: ## run the long forms of the tests (SPOTRELAY_SOAK=1)
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 -timeout 1h ./...
 
+.PHONY: bench-checkpoint
+bench-checkpoint: ## measure checkpoints against rclone, restic, aws, s5cmd, kopia (BENCHFLAGS="-scale 0.1")
+	$(GO) run ./checkpointing/benchcheckpoint $(BENCHFLAGS)
+
 .PHONY: lint
 lint: ## check formatting, vet, linters and who imports whom
 	.ci/text

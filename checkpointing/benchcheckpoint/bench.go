@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// measure is what one tool took for one step of one workload.
+type measure struct {
+	Workload string   `json:"workload"`
+	Step     string   `json:"step"` // save or restore
+	Tool     string   `json:"tool"`
+	Samples  []usage  `json:"samples"`
+	Traffic  *traffic `json:"traffic,omitempty"`
+	Error    string   `json:"error,omitempty"`
+}
+
+const (
+	saving    = "save"
+	restoring = "restore"
+)
+
+// bench runs workloads with tools on one server.
+type bench struct {
+	dir    string // of the directories that are saved and restored
+	server *server
+	proxy  *proxy
+	runs   int
+	count  bool // one more run, through the proxy, that is not timed
+	logf   func(format string, args ...any)
+	found  map[[3]string]*measure
+	order  []*measure
+}
+
+func (b *bench) at(w workload, step, tool string) *measure {
+	key := [3]string{w.ID, step, tool}
+	m := b.found[key]
+	if m == nil {
+		m = &measure{Workload: w.ID, Step: step, Tool: tool}
+		b.found[key] = m
+		b.order = append(b.order, m)
+	}
+	return m
+}
+
+// Run measures w with each of the tools in turn, so that what else the machine
+// does falls on all of them. A tool that fails is noted and left out from then
+// on; only an end of ctx is an error.
+func (b *bench) Run(ctx context.Context, w workload, tools []tool) error {
+	runs := b.runs
+	if b.count && w.Delay == 0 {
+		runs++
+	}
+	for i := range runs {
+		timed := i < b.runs
+		for _, t := range tools {
+			if b.at(w, saving, t.Name()).Error != "" || b.at(w, restoring, t.Name()).Error != "" {
+				continue
+			}
+			started := time.Now()
+			err := b.once(ctx, w, t, timed)
+			b.logf("%s: %s, run %d of %d: %.1fs", w.ID, t.Name(), i+1, runs, time.Since(started).Seconds())
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				b.logf("%s: %s failed: %v", w.ID, t.Name(), err)
+				if timed || t.Name() == mine { // a peer that fails behind the proxy is only not counted
+					b.at(w, saving, t.Name()).Error = err.Error()
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// once makes one run. What it wrote is gone afterwards.
+func (b *bench) once(ctx context.Context, w workload, t tool, timed bool) (err error) {
+	dir, err := os.MkdirTemp(b.dir, "run-")
+	if err != nil {
+		return err
+	}
+	at := site{Endpoint: b.server.Endpoint, CAFile: b.server.Authority.CAFile, Home: filepath.Join(dir, "home"), Repo: filepath.Base(dir)}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir), b.server.Forget(at.Repo)) }()
+	through := !timed || w.Delay > 0
+	if through {
+		at.Endpoint = b.proxy.Endpoint
+		b.proxy.Reset(0)
+	}
+	source, restored := filepath.Join(dir, "source"), filepath.Join(dir, "restored")
+	if err := firstError(os.Mkdir(at.Home, 0o755), os.Mkdir(source, 0o755)); err != nil {
+		return err
+	}
+	if err := w.lay(source); err != nil {
+		return fmt.Errorf("lay the workload: %w", err)
+	}
+	r, err := t.Open(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	if w.change != nil {
+		if _, isLimit := t.(limit); !isLimit { // it knows no save before
+			if _, err := r.Save(ctx, source); err != nil {
+				return fmt.Errorf("first save: %w", err)
+			}
+		}
+		if err := w.change(source); err != nil {
+			return fmt.Errorf("change the workload: %w", err)
+		}
+	}
+	step := func(name string, do func() (usage, error)) error {
+		if through {
+			b.proxy.Reset(w.Delay)
+		}
+		u, err := do()
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		m := b.at(w, name, t.Name())
+		if timed {
+			m.Samples = append(m.Samples, u)
+		}
+		if through {
+			m.Traffic = b.proxy.Traffic()
+		}
+		return nil
+	}
+	if err := step(saving, func() (usage, error) { return r.Save(ctx, source) }); err != nil {
+		return err
+	}
+	if err := step(restoring, func() (usage, error) { return r.Restore(ctx, source, restored) }); err != nil {
+		return err
+	}
+	if t.Name() == bare {
+		return nil // it restores nothing
+	}
+	return same(source, restored)
+}
+
+// same says whether two directories hold the same files with the same bytes.
+func same(source, restored string) error {
+	files := 0
+	err := filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		files++
+		name, err := filepath.Rel(source, path)
+		if err != nil {
+			return err
+		}
+		return sameFile(path, filepath.Join(restored, name))
+	})
+	if err != nil {
+		return fmt.Errorf("verify what was restored: %w", err)
+	}
+	err = filepath.WalkDir(restored, func(_ string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			files--
+		}
+		return err
+	})
+	if err == nil && files != 0 {
+		err = fmt.Errorf("verify what was restored: there are %d files too many in %s", -files, restored)
+	}
+	return err
+}
+
+func sameFile(one, other string) error {
+	a, err := os.Open(one)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	b, err := os.Open(other)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	p, q := make([]byte, 256*kib), make([]byte, 256*kib)
+	for at := int64(0); ; at += int64(len(p)) {
+		n, errA := io.ReadFull(a, p)
+		m, errB := io.ReadFull(b, q)
+		if !bytes.Equal(p[:n], q[:m]) {
+			return fmt.Errorf("%s is not what was saved, from byte %d on", other, at)
+		}
+		for _, err := range []error{errA, errB} {
+			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+				return err
+			}
+		}
+		if errA != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
+)
+
+// server is the S3 server, a process of its own over TLS, with its objects as
+// files below a folder.
+type server struct {
+	Endpoint  string
+	Authority *servertest.Authority
+	client    *http.Transport // trusts it
+	objects   string
+	command   *exec.Cmd
+}
+
+// startServer starts program on a free port of loopback with its files in dir.
+func startServer(ctx context.Context, program, dir string) (*server, error) {
+	authority, err := servertest.NewAuthority(dir)
+	if err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(authority.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	root := filepath.Join(dir, "objects")
+	if err := os.MkdirAll(filepath.Join(root, s3Bucket), 0o755); err != nil {
+		return nil, err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	s := &server{
+		Endpoint: "https://" + address, Authority: authority, objects: filepath.Join(root, s3Bucket),
+		client: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 64,
+			WriteBufferSize: 256 * kib, ReadBufferSize: 256 * kib, DisableCompression: true,
+		},
+	}
+	s.command = exec.CommandContext(ctx, program, "--port", address, "--keep-alive", "--quiet",
+		"--cert", authority.CertFile, "--key", authority.KeyFile, "posix", root)
+	s.command.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+servertest.AccessKey, "ROOT_SECRET_KEY="+servertest.SecretKey)
+	if err := s.command.Start(); err != nil {
+		return nil, err
+	}
+	if err := s.wait(ctx); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("the S3 server does not answer: %w", err)
+	}
+	return s, nil
+}
+
+// wait returns when the server answers.
+func (s *server) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Endpoint+"/", nil)
+		if err != nil {
+			return err
+		}
+		answer, err := s.client.RoundTrip(r)
+		if err == nil {
+			return answer.Body.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ticker.C:
+		}
+	}
+}
+
+// Forget removes the objects of a repository.
+func (s *server) Forget(repo string) error { return os.RemoveAll(filepath.Join(s.objects, repo)) }
+
+// Stop ends the server.
+func (s *server) Stop() {
+	_ = s.command.Process.Kill() // an error means that it has ended
+	_ = s.command.Wait()         // it was killed
+	s.client.CloseIdleConnections()
+}
