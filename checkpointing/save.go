@@ -335,8 +335,9 @@ func (s *saving) commit(ctx context.Context, last *scan) (Ref, error) {
 		return Ref{}, err
 	}
 	ref := m.ref(s.opts.Key, data)
-	_, err := retry(ctx, func() (bucket.Object, error) {
-		return s.e.bucket.Put(ctx, s.opts.Key, bytes.NewReader(data), bucket.IfAbsent())
+	err := s.e.put(ctx, s.opts.Key, bucket.IfAbsent(), func() error {
+		_, err := s.e.bucket.Put(ctx, s.opts.Key, bytes.NewReader(data), bucket.IfAbsent())
+		return err
 	})
 	if errors.Is(err, bucket.ErrConflict) {
 		m, ref, err = s.alreadyThere(ctx, m, ref, err)
