@@ -31,7 +31,7 @@ const (
 type bench struct {
 	dir    string // of the directories that are saved and restored
 	server *server
-	proxy  *proxy
+	proxy  *counter
 	runs   int
 	count  bool // one more run, through the proxy, that is not timed
 	logf   func(format string, args ...any)
@@ -72,9 +72,7 @@ func (b *bench) Run(ctx context.Context, w workload, tools []tool) error {
 			}
 			if err != nil {
 				b.logf("%s: %s failed: %v", w.ID, t.Name(), err)
-				if timed || t.Name() == mine { // a peer that fails behind the proxy is only not counted
-					b.at(w, saving, t.Name()).Error = err.Error()
-				}
+				b.at(w, stepOf(err), t.Name()).Error = err.Error()
 			}
 		}
 	}
@@ -92,7 +90,9 @@ func (b *bench) once(ctx context.Context, w workload, t tool, timed bool) (err e
 	through := !timed || w.Delay > 0
 	if through {
 		at.Endpoint = b.proxy.Endpoint
-		b.proxy.Reset(0)
+		if _, err := b.proxy.Take(0); err != nil {
+			return err
+		}
 	}
 	source, restored := filepath.Join(dir, "source"), filepath.Join(dir, "restored")
 	if err := firstError(os.Mkdir(at.Home, 0o755), os.Mkdir(source, 0o755)); err != nil {
@@ -116,33 +116,85 @@ func (b *bench) once(ctx context.Context, w workload, t tool, timed bool) (err e
 			return fmt.Errorf("change the workload: %w", err)
 		}
 	}
-	step := func(name string, do func() (usage, error)) error {
-		if through {
-			b.proxy.Reset(w.Delay)
+	done := map[string]sample{}
+	for _, step := range []string{saving, restoring} {
+		if done[step], err = b.step(ctx, r, w, step, through, at, source, restored); err != nil {
+			return &stepError{step, err}
 		}
-		u, err := do()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+	}
+	if t.Name() != bare { // which restores nothing
+		if err := same(source, restored); err != nil {
+			return &stepError{restoring, err}
 		}
-		m := b.at(w, name, t.Name())
+	}
+	// What was not restored rightly has no figures.
+	for step, s := range done {
+		m := b.at(w, step, t.Name())
 		if timed {
-			m.Samples = append(m.Samples, u)
+			m.Samples = append(m.Samples, s.usage)
 		}
 		if through {
-			m.Traffic = b.proxy.Traffic()
+			m.Traffic = s.traffic
 		}
-		return nil
 	}
-	if err := step(saving, func() (usage, error) { return r.Save(ctx, source) }); err != nil {
-		return err
+	return nil
+}
+
+// sample is one step of one run.
+type sample struct {
+	usage   usage
+	traffic *traffic
+}
+
+// step saves or restores, and sees whether the tool went through the proxy if
+// it was to.
+func (b *bench) step(ctx context.Context, r repo, w workload, step string, through bool, at site, source, restored string) (s sample, err error) {
+	before, err := b.server.Stored(at.Repo)
+	if err != nil {
+		return s, err
 	}
-	if err := step(restoring, func() (usage, error) { return r.Restore(ctx, source, restored) }); err != nil {
-		return err
+	if through {
+		if _, err := b.proxy.Take(w.Delay); err != nil {
+			return s, err
+		}
 	}
-	if t.Name() == bare {
-		return nil // it restores nothing
+	if step == saving {
+		s.usage, err = r.Save(ctx, source)
+	} else {
+		s.usage, err = r.Restore(ctx, source, restored)
 	}
-	return same(source, restored)
+	if err != nil || !through {
+		return s, err
+	}
+	if s.traffic, err = b.proxy.Take(0); err != nil {
+		return s, err
+	}
+	if l, isLimit := r.(*limitRepo); isLimit && l.name == copying {
+		return s, nil // which sends nothing
+	}
+	after, err := b.server.Stored(at.Repo)
+	if err != nil {
+		return s, err
+	}
+	return s, s.traffic.plausible(step, after-before, w)
+}
+
+// stepError says in which step a run failed.
+type stepError struct {
+	step string
+	err  error
+}
+
+func (e *stepError) Error() string { return e.step + ": " + e.err.Error() }
+func (e *stepError) Unwrap() error { return e.err }
+
+// stepOf is the step that failed, the save for what comes before it.
+func stepOf(err error) string {
+	var failed *stepError
+	if errors.As(err, &failed) {
+		return failed.step
+	}
+	return saving
 }
 
 // same says whether two directories hold the same files with the same bytes.

@@ -48,34 +48,26 @@ type limitRepo struct {
 	at site
 }
 
-func (r *limitRepo) run(ctx context.Context, role string, args ...string) (usage, error) {
-	c, err := child(ctx, r.at, role)
-	if err != nil {
-		return usage{}, err
-	}
-	c.Args = append(c.Args, args...)
-	return run(c)
-}
-
 // Save sends what has changed, or copies the directory.
 func (r *limitRepo) Save(ctx context.Context, dir string) (usage, error) {
 	if r.name == copying {
 		to := filepath.Join(filepath.Dir(dir), "copy")
-		u, err := r.run(ctx, "copy", dir, to)
+		u, err := runChild(ctx, r.at, "copy", dir, to)
 		return u, firstError(err, os.RemoveAll(to)) // it takes room
 	}
-	return r.run(ctx, "upload", r.at.Endpoint, r.at.Repo, strconv.FormatInt(r.load.Changed, 10), "0")
+	return runChild(ctx, r.at, "upload", r.at.Endpoint, r.at.Repo, decimal(r.load.Changed), decimal(r.load.Changed))
 }
 
 // Restore fetches what there is, or copies the directory.
 func (r *limitRepo) Restore(ctx context.Context, dir, to string) (usage, error) {
 	if r.name == copying {
-		return r.run(ctx, "copy", dir, to)
+		return runChild(ctx, r.at, "copy", dir, to)
 	}
 	// What was sent is read as often as it takes.
-	sent := (r.load.Changed + piece - 1) / piece
-	return r.run(ctx, "download", r.at.Endpoint, r.at.Repo, strconv.FormatInt(r.load.Bytes, 10), strconv.FormatInt(sent, 10))
+	return runChild(ctx, r.at, "download", r.at.Endpoint, r.at.Repo, decimal(r.load.Bytes), decimal(r.load.Changed))
 }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 // Close does nothing.
 func (*limitRepo) Close() error { return nil }
@@ -89,9 +81,9 @@ func serveLimit(ctx context.Context, role string, args []string) error {
 		return fmt.Errorf("%s: 4 arguments are needed, %d were given", role, len(args))
 	}
 	n, err := strconv.ParseInt(args[2], 10, 64)
-	there, otherErr := strconv.ParseInt(args[3], 10, 64)
-	if err := firstError(err, otherErr); err != nil {
-		return err
+	stored, otherErr := strconv.ParseInt(args[3], 10, 64)
+	if err := firstError(err, otherErr); err != nil || stored <= 0 {
+		return fmt.Errorf("%s: %d bytes of %d: %w", role, n, stored, err)
 	}
 	method := http.MethodPut
 	if role == "download" {
@@ -110,15 +102,16 @@ func serveLimit(ctx context.Context, role string, args []string) error {
 	}
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(lanes)
-	for i := int64(0); i*piece < n; i++ {
+	for left, at := n, int64(0); left > 0; {
+		part := min(piece, stored-at)
+		address := fmt.Sprintf("%s/%s/%s/%06d", args[0], s3Bucket, args[1], at/piece)
 		all.Go(func() error {
-			name := i
-			if there > 0 {
-				name %= there
-			}
-			address := fmt.Sprintf("%s/%s/%s/%06d", args[0], s3Bucket, args[1], name)
-			return transfer(ctx, &http.Client{Transport: transport}, method, address, body[:min(piece, n-i*piece)])
+			return transfer(ctx, &http.Client{Transport: transport}, method, address, body[:part])
 		})
+		left -= part
+		if at += part; at == stored {
+			at = 0
+		}
 	}
 	return all.Wait()
 }

@@ -36,6 +36,10 @@ func start(ctx context.Context, args []string) error {
 	switch role := os.Getenv(childVariable); {
 	case role == "":
 		return measureAll(ctx, args, os.Stdout, os.Stderr)
+	case (role == "open" || role == "save" || role == "restore") && len(args) == 2:
+		return serveOnce(ctx, role, args[0], args[1])
+	case role == "proxy" && len(args) == 4:
+		return serveProxy(ctx, args[0], args[1], args[2], args[3], os.Stdin, os.Stdout)
 	case role == "own" && len(args) == 1:
 		return serveEngine(ctx, args[0], os.Stdin, os.Stdout)
 	default:
@@ -180,15 +184,21 @@ func (o options) measure(ctx context.Context, program string, logf func(string, 
 		return nil, err
 	}
 	defer server.Stop()
-	counting, err := startProxy(ctx, server)
+	counting, err := startCounter(ctx, server)
 	if err != nil {
 		return nil, err
 	}
 	defer counting.Stop()
+	if r.Start, err = medianStart(ctx, server, dir); err != nil {
+		return nil, err
+	}
 	b := &bench{dir: dir, server: server, proxy: counting, runs: o.runs, count: o.count, logf: logf, found: map[[3]string]*measure{}}
 	for _, w := range o.chosen {
 		r.Loads = append(r.Loads, loadReport{ID: w.ID, Title: w.Title, Bytes: w.Bytes, Changed: w.Changed})
 		tools := []tool{ours{}}
+		if w.change != nil { // otherwise it has nothing to remember
+			tools = append(tools, agent{})
+		}
 		for _, p := range o.peers {
 			tools = append(tools, p)
 		}
@@ -204,6 +214,21 @@ func (o options) measure(ctx context.Context, program string, logf func(string, 
 	}
 	r.Measures = b.order
 	return r, nil
+}
+
+// medianStart is what a process of ours takes that does nothing.
+func medianStart(ctx context.Context, s *server, dir string) (usage, error) {
+	at := site{Endpoint: s.Endpoint, CAFile: s.Authority.CAFile, Home: dir, Repo: "start"}
+	m := &measure{}
+	for range 5 {
+		u, err := runChild(ctx, at, "open", at.address(), "")
+		if err != nil {
+			return u, err
+		}
+		m.Samples = append(m.Samples, u)
+	}
+	u, _ := m.median()
+	return u, nil
 }
 
 // loadAverage is that of the last minute, where the system tells it.

@@ -1,201 +1,96 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/url"
-	"os"
-	"os/exec"
-	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	_ "github.com/spotrelay/spotrelay/checkpointing/bucket/s3bucket" // opens s3:// addresses
 )
 
-// childVariable tells this program what it is as a process of its own: own,
-// upload, download or copy.
+// childVariable tells this program what it is as a process of its own: open,
+// save, restore, own, proxy, upload, download or copy.
 const childVariable = "SPOTRELAY_BENCH_CHILD"
 
-// ours is the engine as the agent has it: one process makes all the saves of a
-// directory and remembers what it saw, and a restore is made by another one.
+const (
+	mine = "spotrelay"
+	warm = "spotrelay, warm"
+
+	series = "checkpoints/bench"
+)
+
+// ours is the engine as the peers run: each save and each restore is a process
+// of its own, which knows nothing but what is in the bucket.
 type ours struct{}
 
 // Name is that of the project.
-func (ours) Name() string { return "spotrelay" }
+func (ours) Name() string { return mine }
 
-// Open starts the process that saves.
-func (ours) Open(ctx context.Context, at site) (repo, error) {
-	return startEngine(ctx, at)
+// Open remembers the place.
+func (ours) Open(_ context.Context, at site) (repo, error) { return &oursRepo{at}, nil }
+
+type oursRepo struct{ at site }
+
+// Save runs a process that goes on from the newest checkpoint.
+func (r *oursRepo) Save(ctx context.Context, dir string) (usage, error) {
+	return runChild(ctx, r.at, "save", r.at.address(), dir)
 }
 
-// engine is a process with an engine in it.
-type engine struct {
-	at      site
-	command *exec.Cmd
-	in      io.WriteCloser
-	out     *json.Decoder
-	saves   int64
-	began   time.Time
-	opened  float64 // seconds from its start until it was ready
-	cpu     float64 // that opening took
+// Restore runs a process that restores the newest checkpoint.
+func (r *oursRepo) Restore(ctx context.Context, _, to string) (usage, error) {
+	return runChild(ctx, r.at, "restore", r.at.address(), to)
 }
 
-// order is what the engine's process is told.
-type order struct {
-	Save    int64  `json:"save,omitempty"` // its sequence
-	Restore bool   `json:"restore,omitempty"`
-	Dir     string `json:"dir"`
+// Close does nothing.
+func (*oursRepo) Close() error { return nil }
+
+// address is what our own processes open.
+func (s site) address() string {
+	query := url.Values{"endpoint": {s.Endpoint}, "region": {"us-east-1"}}
+	return (&url.URL{Scheme: "s3", Host: s3Bucket, Path: "/" + s.Repo, RawQuery: query.Encode()}).String()
 }
 
-// answer is what it says when it is ready, and after each order.
-type answer struct {
-	CPU   float64 `json:"cpu"` // seconds in all
-	Error string  `json:"error,omitempty"`
-}
-
-func startEngine(ctx context.Context, at site) (*engine, error) {
-	c, err := child(ctx, at, "own")
+// serveOnce is a process of ours that does one thing.
+func serveOnce(ctx context.Context, role, address, dir string) error {
+	b, err := bucket.Open(ctx, address)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	query := url.Values{"endpoint": {at.Endpoint}, "region": {"us-east-1"}}
-	c.Args = append(c.Args, (&url.URL{Scheme: "s3", Host: s3Bucket, Path: "/" + at.Repo, RawQuery: query.Encode()}).String())
-	c.Stderr = os.Stderr
-	in, err := c.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	e := &engine{at: at, command: c, in: in, out: json.NewDecoder(out), began: time.Now()}
-	if err := c.Start(); err != nil {
-		return nil, err
-	}
-	var ready answer
-	if err := e.hear(&ready); err != nil {
-		return nil, firstError(err, e.Close())
-	}
-	e.opened, e.cpu = time.Since(e.began).Seconds(), ready.CPU
-	return e, nil
-}
-
-func (e *engine) hear(a *answer) error {
-	if err := e.out.Decode(a); err != nil {
-		return fmt.Errorf("the engine's process ended: %w", err)
-	}
-	if a.Error != "" {
-		return fmt.Errorf("the engine's process: %s", a.Error)
+	defer b.Close()
+	e := checkpointing.Open(b)
+	switch role {
+	case "save":
+		refs, err := e.List(ctx, series)
+		if err != nil {
+			return err
+		}
+		var last *checkpointing.Ref
+		next := int64(1)
+		if n := len(refs); n > 0 {
+			last, next = &refs[n-1], refs[n-1].ID.Sequence+1
+		}
+		_, err = save(ctx, e, dir, next, last)
+		return err
+	case "restore":
+		return restoreNewest(ctx, e, dir)
 	}
 	return nil
 }
 
-// do gives an order and measures it.
-func (e *engine) do(o order) (usage, error) {
-	started := time.Now()
-	if err := json.NewEncoder(e.in).Encode(o); err != nil {
-		return usage{}, err
-	}
-	var done answer
-	err := e.hear(&done)
-	u := usage{Seconds: time.Since(started).Seconds(), CPU: done.CPU - e.cpu, Peak: peakOf(e.command.Process.Pid)}
-	e.cpu = done.CPU
-	return u, err
-}
-
-// Save makes the next save; the process's start counts in the first one, as it
-// does with the peers.
-func (e *engine) Save(_ context.Context, dir string) (usage, error) {
-	e.saves++
-	before := usage{}
-	if e.saves == 1 {
-		before = usage{Seconds: e.opened, CPU: e.cpu}
-	}
-	u, err := e.do(order{Save: e.saves, Dir: dir})
-	u.Seconds, u.CPU = u.Seconds+before.Seconds, u.CPU+before.CPU
-	return u, err
-}
-
-// Restore restores in a process of its own.
-func (e *engine) Restore(ctx context.Context, _, to string) (usage, error) {
-	other, err := startEngine(ctx, e.at)
-	if err != nil {
-		return usage{}, err
-	}
-	before := usage{Seconds: other.opened, CPU: other.cpu}
-	u, err := other.do(order{Restore: true, Dir: to})
-	u.Seconds, u.CPU = u.Seconds+before.Seconds, u.CPU+before.CPU
-	return u, firstError(err, other.Close())
-}
-
-// Close ends the process.
-func (e *engine) Close() error {
-	return firstError(e.in.Close(), e.command.Wait())
-}
-
-// child is this program as a process of its own.
-func child(ctx context.Context, at site, role string) (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	c := exec.CommandContext(ctx, self)
-	c.Env = at.environment(childVariable + "=" + role)
-	return c, nil
-}
-
-// serveEngine is the engine's process: it takes orders until its input ends.
-func serveEngine(ctx context.Context, address string, in io.Reader, out io.Writer) error {
-	say := json.NewEncoder(out)
-	b, err := bucket.Open(ctx, address)
-	if err != nil {
-		return say.Encode(answer{Error: err.Error()})
-	}
-	defer b.Close()
-	e := checkpointing.Open(b)
-	if err := say.Encode(answer{CPU: processorTime()}); err != nil {
-		return err
-	}
-	var last *checkpointing.Ref
-	orders := json.NewDecoder(bufio.NewReader(in))
-	for {
-		var o order
-		if err := orders.Decode(&o); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		done := answer{}
-		if err := obey(ctx, e, o, &last); err != nil {
-			done.Error = err.Error()
-		}
-		done.CPU = processorTime()
-		if err := say.Encode(done); err != nil {
-			return err
-		}
-	}
-}
-
-func obey(ctx context.Context, e checkpointing.Engine, o order, last **checkpointing.Ref) error {
-	const series = "checkpoints/bench"
-	if o.Restore {
-		_, damaged, err := checkpointing.RestoreNewest(ctx, e, series, o.Dir, checkpointing.RestoreOptions{})
-		if err == nil && len(damaged) > 0 {
-			err = damaged[0].Err
-		}
-		return err
-	}
-	id := checkpointing.ID{Attempt: 1, Sequence: o.Save}
-	result, err := e.Save(ctx, o.Dir, checkpointing.SaveOptions{
-		Key: series + "/" + checkpointing.ManifestName(id), ID: id, Parent: *last, Base: *last,
+func save(ctx context.Context, e checkpointing.Engine, dir string, sequence int64, last *checkpointing.Ref) (checkpointing.Ref, error) {
+	id := checkpointing.ID{Attempt: 1, Sequence: sequence}
+	result, err := e.Save(ctx, dir, checkpointing.SaveOptions{
+		Key: series + "/" + checkpointing.ManifestName(id), ID: id, Parent: last, Base: last,
 	})
-	if err == nil {
-		*last = &result.Ref
+	return result.Ref, err
+}
+
+// restoreNewest is not content with an older one.
+func restoreNewest(ctx context.Context, e checkpointing.Engine, dir string) error {
+	_, damaged, err := checkpointing.RestoreNewest(ctx, e, series, dir, checkpointing.RestoreOptions{})
+	if err == nil && len(damaged) > 0 {
+		err = damaged[0].Err
 	}
 	return err
 }

@@ -117,10 +117,11 @@ func installed(ctx context.Context) (found []*peer, left []string) {
 	return found, left
 }
 
-// find looks for a program on the PATH that answers. What is there may be a
-// shim that starts another one, so each is asked.
+// find looks for a program on the PATH that answers, first for the system's
+// own: what a version manager puts before it is a script that looks for the
+// program each time.
 func (p *peer) find(ctx context.Context) bool {
-	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+	for _, dir := range append([]string{"/usr/bin"}, filepath.SplitList(os.Getenv("PATH"))...) {
 		program, err := exec.LookPath(filepath.Join(dir, p.name))
 		if err != nil {
 			continue

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -23,31 +26,72 @@ type traffic struct {
 	Received int64 `json:"bytes_received"`
 }
 
+// plausible tells whether what a tool stored or restored can have come this
+// way: otherwise it went around the proxy, and the count says nothing.
+func (t *traffic) plausible(step string, grown int64, w workload) error {
+	if t.Requests == 0 {
+		return errors.New("no request came through the counting proxy")
+	}
+	if step == saving && t.Sent < grown {
+		return fmt.Errorf("%d bytes were stored and %d came through the counting proxy", grown, t.Sent)
+	}
+	// What is compressed is less, but not by half: the workloads are noise.
+	if step == restoring && t.Received < w.Bytes/2 {
+		return fmt.Errorf("%d bytes were restored and %d came through the counting proxy", w.Bytes, t.Received)
+	}
+	return nil
+}
+
 // proxy counts requests and the bytes of their bodies, and delays each. It
 // takes processor time that belongs to nobody, so what is measured without a
 // delay does not go through it.
 type proxy struct {
-	Endpoint                                 string
 	delay                                    atomic.Int64
 	requests, uploads, reads, sent, received atomic.Int64
 	server                                   *http.Server
 }
 
-// startProxy starts one before s.
-func startProxy(ctx context.Context, s *server) (*proxy, error) {
-	target, err := url.Parse(s.Endpoint)
+// serveProxy is the process of a proxy before the server at target: it says
+// where it listens, and then for each delay that it is told what was counted
+// since the one before, until its input ends.
+func serveProxy(ctx context.Context, target, certFile, keyFile, caFile string, in io.Reader, out io.Writer) error {
+	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	certificate, err := tls.LoadX509KeyPair(s.Authority.CertFile, s.Authority.KeyFile)
+	client, err := trusting(caFile)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &proxy{Endpoint: "https://" + listener.Addr().String()}
+	to, err := url.Parse(target)
+	if err != nil {
+		return err
+	}
+	p := newProxy(to, certificate, client)
+	go func() { _ = p.server.ServeTLS(listener, "", "") }() // until the process ends
+	say, told := json.NewEncoder(out), json.NewDecoder(in)
+	if err := say.Encode("https://" + listener.Addr().String()); err != nil {
+		return err
+	}
+	for {
+		var delay time.Duration
+		if err := told.Decode(&delay); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := say.Encode(p.take(delay)); err != nil {
+			return err
+		}
+	}
+}
+
+func newProxy(target *url.URL, certificate tls.Certificate, client *http.Transport) *proxy {
+	p := &proxy{}
 	silent := log.New(io.Discard, "", 0) // a client that hangs up is its own business
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -55,7 +99,7 @@ func startProxy(ctx context.Context, s *server) (*proxy, error) {
 			r.Out.Host = r.In.Host     // it is signed
 			r.Out.Header.Del("Expect") // it has been answered here
 		},
-		Transport: s.client, BufferPool: &buffers{}, ErrorLog: silent,
+		Transport: client, BufferPool: &buffers{}, ErrorLog: silent,
 	}
 	p.server = &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, forward) }),
@@ -63,8 +107,7 @@ func startProxy(ctx context.Context, s *server) (*proxy, error) {
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1, as the server has it
 		ReadHeaderTimeout: time.Minute, ErrorLog: silent,
 	}
-	go func() { _ = p.server.ServeTLS(listener, "", "") }() // until Stop
-	return p, nil
+	return p
 }
 
 func (p *proxy) serve(w http.ResponseWriter, r *http.Request, forward http.Handler) {
@@ -90,21 +133,12 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, forward http.Handl
 	forward.ServeHTTP(&countedAnswer{w, &p.received}, r)
 }
 
-// Reset begins the count anew, with a delay for each request from now on.
-func (p *proxy) Reset(delay time.Duration) {
+// take is what was counted, and begins anew, with a delay for each request from
+// now on.
+func (p *proxy) take(delay time.Duration) traffic {
 	p.delay.Store(int64(delay))
-	for _, n := range []*atomic.Int64{&p.requests, &p.uploads, &p.reads, &p.sent, &p.received} {
-		n.Store(0)
-	}
+	return traffic{p.requests.Swap(0), p.uploads.Swap(0), p.reads.Swap(0), p.sent.Swap(0), p.received.Swap(0)}
 }
-
-// Traffic is what was counted since Reset.
-func (p *proxy) Traffic() *traffic {
-	return &traffic{p.requests.Load(), p.uploads.Load(), p.reads.Load(), p.sent.Load(), p.received.Load()}
-}
-
-// Stop ends the proxy and its connections.
-func (p *proxy) Stop() { _ = p.server.Close() } // nothing is lost by it
 
 type countedBody struct {
 	io.ReadCloser
@@ -131,7 +165,7 @@ func (a *countedAnswer) Write(p []byte) (int, error) {
 // Unwrap lets the proxy flush.
 func (a *countedAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// buffers lends copies their memory, since this process is to stay small.
+// buffers lends copies their memory.
 type buffers struct{ pool sync.Pool }
 
 // Get lends a buffer.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -31,12 +33,10 @@ func startServer(ctx context.Context, program, dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pem, err := os.ReadFile(authority.CAFile)
+	client, err := trusting(authority.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
 	root := filepath.Join(dir, "objects")
 	if err := os.MkdirAll(filepath.Join(root, s3Bucket), 0o755); err != nil {
 		return nil, err
@@ -51,10 +51,7 @@ func startServer(ctx context.Context, program, dir string) (*server, error) {
 	}
 	s := &server{
 		Endpoint: "https://" + address, Authority: authority, objects: filepath.Join(root, s3Bucket),
-		client: &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 64,
-			WriteBufferSize: 256 * kib, ReadBufferSize: 256 * kib, DisableCompression: true,
-		},
+		client: client,
 	}
 	s.command = exec.CommandContext(ctx, program, "--port", address, "--keep-alive", "--quiet",
 		"--cert", authority.CertFile, "--key", authority.KeyFile, "posix", root)
@@ -67,6 +64,20 @@ func startServer(ctx context.Context, program, dir string) (*server, error) {
 		return nil, fmt.Errorf("the S3 server does not answer: %w", err)
 	}
 	return s, nil
+}
+
+// trusting is a client's transport that trusts the server.
+func trusting(caFile string) (*http.Transport, error) {
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	return &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 64,
+		WriteBufferSize: 256 * kib, ReadBufferSize: 256 * kib, DisableCompression: true,
+	}, nil
 }
 
 // wait returns when the server answers.
@@ -90,6 +101,25 @@ func (s *server) wait(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+// Stored is how many bytes the objects of a repository have.
+func (s *server) Stored(repo string) (int64, error) {
+	var n int64
+	err := filepath.WalkDir(filepath.Join(s.objects, repo), func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	return n, err
 }
 
 // Forget removes the objects of a repository.

@@ -50,7 +50,8 @@ func (s site) environment(more ...string) []string {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.Home, "TMPDIR=" + s.Home, "XDG_CACHE_HOME=" + filepath.Join(s.Home, "cache"),
 		"LANG=C.UTF-8", "SSL_CERT_FILE=" + s.CAFile,
 		"AWS_ACCESS_KEY_ID=" + servertest.AccessKey, "AWS_SECRET_ACCESS_KEY=" + servertest.SecretKey, "AWS_REGION=us-east-1",
-		"AWS_DEFAULT_REGION=us-east-1", "AWS_CA_BUNDLE=" + s.CAFile, "AWS_EC2_METADATA_DISABLED=true",
+		"AWS_DEFAULT_REGION=us-east-1", "AWS_REQUEST_CHECKSUM_CALCULATION=when_required", "AWS_RESPONSE_CHECKSUM_VALIDATION=when_required",
+		"AWS_CA_BUNDLE=" + s.CAFile, "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE=" + filepath.Join(s.Home, "aws-config"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(s.Home, "none"),
 	}, more...)
 }
@@ -70,6 +71,27 @@ func run(c *exec.Cmd) (usage, error) {
 		return u, fmt.Errorf("%s: %w: %s", filepath.Base(c.Path), err, lastBytes(said.Bytes()))
 	}
 	return u, nil
+}
+
+// child is this program as a process of its own.
+func child(ctx context.Context, at site, role string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c := exec.CommandContext(ctx, self)
+	c.Env = at.environment(childVariable + "=" + role)
+	return c, nil
+}
+
+// runChild runs this program in a role to its end.
+func runChild(ctx context.Context, at site, role string, args ...string) (usage, error) {
+	c, err := child(ctx, at, role)
+	if err != nil {
+		return usage{}, err
+	}
+	c.Args = append(c.Args, args...)
+	return run(c)
 }
 
 // lastBytes is the end of what a program said.
