@@ -184,6 +184,8 @@ func (o options) measure(ctx context.Context, program string, logf func(string, 
 		return nil, err
 	}
 	defer server.Stop()
+	ctx, stopWatching := server.watch(ctx)
+	defer stopWatching(nil)
 	counting, err := startCounter(ctx, server)
 	if err != nil {
 		return nil, err

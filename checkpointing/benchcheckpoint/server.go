@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -25,6 +26,8 @@ type server struct {
 	client    *http.Transport // trusts it
 	objects   string
 	command   *exec.Cmd
+	said      bytes.Buffer  // on its standard error
+	ended     chan struct{} // closed when it has
 }
 
 // startServer starts program on a free port of loopback with its files in dir.
@@ -51,14 +54,19 @@ func startServer(ctx context.Context, program, dir string) (*server, error) {
 	}
 	s := &server{
 		Endpoint: "https://" + address, Authority: authority, objects: filepath.Join(root, s3Bucket),
-		client: client,
+		client: client, ended: make(chan struct{}),
 	}
 	s.command = exec.CommandContext(ctx, program, "--port", address, "--keep-alive", "--quiet",
 		"--cert", authority.CertFile, "--key", authority.KeyFile, "posix", root)
 	s.command.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+servertest.AccessKey, "ROOT_SECRET_KEY="+servertest.SecretKey)
+	s.command.Stderr = &s.said
 	if err := s.command.Start(); err != nil {
 		return nil, err
 	}
+	go func() {
+		defer close(s.ended)
+		_ = s.command.Wait() // its state tells
+	}()
 	if err := s.wait(ctx); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("the S3 server does not answer: %w", err)
@@ -125,9 +133,22 @@ func (s *server) Stored(repo string) (int64, error) {
 // Forget removes the objects of a repository.
 func (s *server) Forget(repo string) error { return os.RemoveAll(filepath.Join(s.objects, repo)) }
 
+// watch is a context that ends with the server, which is to outlive it.
+func (s *server) watch(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-s.ended:
+			cancel(fmt.Errorf("the S3 server ended: %s: %s", s.command.ProcessState, lastBytes(s.said.Bytes())))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // Stop ends the server.
 func (s *server) Stop() {
 	_ = s.command.Process.Kill() // an error means that it has ended
-	_ = s.command.Wait()         // it was killed
+	<-s.ended
 	s.client.CloseIdleConnections()
 }
