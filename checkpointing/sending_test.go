@@ -59,13 +59,15 @@ func testSlowTransferIsDoubled(t *testing.T) {
 }
 
 // TestConflictWithoutObject: S3 answers 409 to one of two writers at once. It
-// is no proof that the object is there.
+// is no proof that the object is there, be it a pack or the manifest.
 func TestConflictWithoutObject(t *testing.T) {
-	b, from, to := openBucket(t), filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
-	mustWrite(t, from, state(4))
-	result := mustSave(t, Open(buckettest.FailNth(b, buckettest.Put, 1, bucket.CodeConflict)), from, ID{1, 1}, nil)
-	mustRestore(t, Open(b), result.Ref, to)
-	mustHold(t, to, state(4))
+	for put := int64(1); put <= 2; put++ {
+		b, from, to := openBucket(t), filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+		mustWrite(t, from, state(4))
+		result := mustSave(t, Open(buckettest.FailNth(b, buckettest.Put, put, bucket.CodeConflict)), from, ID{1, 1}, nil)
+		mustRestore(t, Open(b), result.Ref, to)
+		mustHold(t, to, state(4))
+	}
 }
 
 // TestLostRefusals: the answer to each put is lost, and after it each refusal

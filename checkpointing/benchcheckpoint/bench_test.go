@@ -69,7 +69,7 @@ func TestReportJudgesByTheMedian(t *testing.T) {
 	r.judge()
 	var out bytes.Buffer
 	r.Markdown(&out)
-	for _, want := range []string{"| b | save | spotrelay | 1.00 | 0.20 |", "at most 0.25 | 0.2 | met |", "uploads at most 15 | 16 | not met |"} {
+	for _, want := range []string{"| b | save | spotrelay | 3 | 1.00 | 0.20 |", "at most 0.25 | 0.2 | met |", "uploads at most 15 | 16 | not met |"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
 )
@@ -53,6 +54,7 @@ type options struct {
 	dir, serverDir  string
 	only, tools     string
 	json, count     bool
+	patience        time.Duration
 	chosen          []workload
 	peers           []*peer
 	left, toolNames []string
@@ -70,6 +72,7 @@ func readOptions(ctx context.Context, args []string, errs io.Writer) (options, e
 	flags.StringVar(&o.tools, "peers", "", "`names` of the peers, with commas, or none (default: all on PATH)")
 	flags.BoolVar(&o.json, "json", false, "write JSON in place of the tables")
 	flags.BoolVar(&o.count, "count", true, "count requests and bytes in one more run")
+	flags.DurationVar(&o.patience, "patience", 30*time.Second, "a peer whose runs of a workload have taken so `long` makes no more")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -194,7 +197,7 @@ func (o options) measure(ctx context.Context, program string, logf func(string, 
 	if r.Start, err = medianStart(ctx, server, dir); err != nil {
 		return nil, err
 	}
-	b := &bench{dir: dir, server: server, proxy: counting, runs: o.runs, count: o.count, logf: logf, found: map[[3]string]*measure{}}
+	b := &bench{dir: dir, server: server, proxy: counting, runs: o.runs, count: o.count, patience: o.patience, logf: logf, found: map[[3]string]*measure{}}
 	for _, w := range o.chosen {
 		r.Loads = append(r.Loads, loadReport{ID: w.ID, Title: w.Title, Bytes: w.Bytes, Changed: w.Changed})
 		tools := []tool{ours{}}

@@ -75,7 +75,7 @@ func (r *report) best(load, step string) (name string, seconds float64) {
 
 // Markdown writes the report as tables.
 func (r *report) Markdown(w io.Writer) {
-	fmt.Fprintf(w, "Scale %g, medians of %d, %d CPUs", r.Scale, r.Runs, r.CPUs)
+	fmt.Fprintf(w, "Scale %g, medians of %d (of a slow peer of fewer), %d CPUs", r.Scale, r.Runs, r.CPUs)
 	if r.Load != "" {
 		fmt.Fprintf(w, ", load average before %s", r.Load)
 	}
@@ -87,8 +87,8 @@ func (r *report) Markdown(w io.Writer) {
 	for _, l := range r.Loads {
 		fmt.Fprintf(w, "- (%s) %s\n", l.ID, l.Title)
 	}
-	fmt.Fprintln(w, "\n| workload | step | tool | seconds | of best peer | CPU s | peak MiB | MiB sent | MiB read | requests | uploads | reads |")
-	fmt.Fprintln(w, "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+	fmt.Fprintln(w, "\n| workload | step | tool | runs | seconds | of best peer | CPU s | peak MiB | MiB sent | MiB read | requests | uploads | reads |")
+	fmt.Fprintln(w, "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, l := range r.Loads {
 		for _, step := range []string{saving, restoring} {
 			for _, m := range r.Measures {
@@ -130,6 +130,6 @@ func (r *report) row(w io.Writer, m *measure) {
 	if t := m.Traffic; t != nil && m.Tool != copying {
 		counted = fmt.Sprintf("%.1f | %.1f | %d | %d | %d", float64(t.Sent)/mib, float64(t.Received)/mib, t.Requests, t.Uploads, t.Reads)
 	}
-	fmt.Fprintf(w, "| %s | %s | %s | %.2f | %s | %.2f | %d | %s |\n",
-		m.Workload, m.Step, m.Tool, u.Seconds, ratio, u.CPU, u.Peak/mib, counted)
+	fmt.Fprintf(w, "| %s | %s | %s | %d | %.2f | %s | %.2f | %d | %s |\n",
+		m.Workload, m.Step, m.Tool, len(m.Samples), u.Seconds, ratio, u.CPU, u.Peak/mib, counted)
 }
