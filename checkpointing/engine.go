@@ -49,14 +49,20 @@ func newEngine(b bucket.Bucket) Engine {
 
 // List implements Engine.
 func (e *engine) List(ctx context.Context, prefix string) ([]Ref, error) {
-	var refs []Ref
-	for o, err := range e.bucket.List(ctx, prefix, "") {
-		if err != nil {
-			return nil, err
+	refs, err := retry(ctx, func() ([]Ref, error) {
+		var refs []Ref
+		for o, err := range e.bucket.List(ctx, prefix, "") {
+			if err != nil {
+				return nil, err
+			}
+			if id, ok := idOfKey(o.Key); ok {
+				refs = append(refs, Ref{Key: o.Key, ID: id})
+			}
 		}
-		if id, ok := idOfKey(o.Key); ok {
-			refs = append(refs, Ref{Key: o.Key, ID: id})
-		}
+		return refs, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(refs, func(a, b Ref) int {
 		switch {
