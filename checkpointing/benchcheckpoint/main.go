@@ -149,14 +149,15 @@ func measureAll(ctx context.Context, args []string, out, errs io.Writer) (err er
 		return err
 	}
 	r, err := o.measure(ctx, program, logf)
-	if err != nil {
+	if r == nil {
 		return err
 	}
+	// An interrupted benchmark tells what it has.
 	r.judge()
 	if o.json {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		err = encoder.Encode(r)
+		err = errors.Join(err, encoder.Encode(r))
 	} else {
 		r.Markdown(out)
 	}
@@ -213,11 +214,12 @@ func (o options) measure(ctx context.Context, program string, logf func(string, 
 		if w.Delay == 0 {
 			tools = append(tools, limit{copying, w})
 		}
-		if err := b.Run(ctx, w, tools); err != nil {
-			return nil, err
+		err := b.Run(ctx, w, tools)
+		r.Measures = b.order
+		if err != nil {
+			return r, err
 		}
 	}
-	r.Measures = b.order
 	return r, nil
 }
 
