@@ -38,7 +38,7 @@ test: ## run all tests
 .PHONY: test-buckets
 test-buckets: ## run the tests against real S3 and GCS servers, built once
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -p 1 -timeout $(TIMEOUT) ./checkpointing/bucket/...
-	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run TestStores ./checkpointing
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestStores|TestTwoAttempts' ./checkpointing
 
 .PHONY: test-plugins
 test-plugins: ## run the tests of the example plugins, on real machines too
@@ -68,6 +68,10 @@ scale: ## simulate runs of TASKS (1000,10000,100000) tasks on 5,000 instances an
 .PHONY: bench
 bench: ## run the benchmarks that match BENCH
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -p 1 -timeout 1h ./...
+
+.PHONY: bench-checkpoint
+bench-checkpoint: ## measure checkpoints against rclone, restic, aws, s5cmd, kopia (BENCHFLAGS="-scale 0.1")
+	$(GO) run ./checkpointing/benchcheckpoint $(BENCHFLAGS)
 
 .PHONY: lint
 lint: ## check formatting, vet, linters and who imports whom
