@@ -13,7 +13,9 @@ import (
 // the path names.
 type lister func(s *Server, r *request, zone string) []object
 
-// zonal answers with the resources of the path's zone.
+// zonal answers with the resources of the path's zone. One that cannot be
+// reached is an answer with a warning and nothing else: overlooking it is the
+// mistake to find.
 func zonal(kind string, list lister) handler {
 	return func(s *Server, r *request) (object, *apiError) {
 		zone := r.path["zone"]
@@ -21,9 +23,6 @@ func zonal(kind string, list lister) handler {
 			return nil, unknownPlace("zone", zone)
 		}
 		if s.world.unreachable[zone] {
-			if r.query.Get("returnPartialSuccess") != "true" {
-				return nil, &apiError{status: http.StatusServiceUnavailable, reason: "backendError", message: "The zone '" + zone + "' cannot be reached."}
-			}
 			return object{"kind": kind, "warning": unreachable("zones/" + zone)}, nil
 		}
 		return s.page(r, kind, list(s, r, zone))
@@ -121,8 +120,7 @@ func (s *Server) cut(r *request, all []object) ([]object, string, *apiError) {
 }
 
 // aggregated answers with the resources of all zones, by zone. A zone that
-// cannot be reached is a warning in its place, also for a client that did not
-// opt in to partial answers: overlooking it is the mistake to find.
+// cannot be reached is a warning in its place.
 func aggregated(name string, list lister) handler {
 	return func(s *Server, r *request) (object, *apiError) {
 		var all []object

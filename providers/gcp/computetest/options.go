@@ -35,6 +35,9 @@ type Options struct {
 	Machines string
 	// Environment of the processes, beside what a machine has of itself.
 	Environment []string
+	// Anonymous lets requests without a token pass. The provider sends none to an
+	// endpoint on this machine.
+	Anonymous bool
 	// TolerateFaults: a test that wants to see requests refused. Otherwise each
 	// request that breaks a rule fails the test.
 	TolerateFaults bool

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -215,16 +214,22 @@ func (s *Server) handle(r *http.Request, rq *request) (answer object, failure *a
 // with the token of its service account.
 func (s *Server) authenticate(r *http.Request) (string, *apiError) {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok && s.options.Anonymous {
+		return s.tester(), nil
+	}
 	if !ok || token == "" {
 		return "", &apiError{status: http.StatusUnauthorized, reason: "required", broke: true, message: "Login Required."}
 	}
 	for _, in := range s.instances {
 		if in.token() == token {
-			return in.serviceAccount(), nil
+			return s.account(in), nil
 		}
 	}
-	return "tester@" + s.options.Project + ".iam.gserviceaccount.com", nil
+	return s.tester(), nil
 }
+
+// tester is who sends the test's own requests.
+func (s *Server) tester() string { return "tester@" + s.options.Project + ".iam.gserviceaccount.com" }
 
 // refuse answers with an error, which fails the test when the request broke a
 // rule.
@@ -331,4 +336,3 @@ func handlers() map[string]handler {
 		"cloudbilling.services.skus.list":            (*Server).skus,
 	}
 }
-
