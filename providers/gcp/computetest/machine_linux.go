@@ -28,16 +28,24 @@ type machine struct {
 
 // initScript is pid 1. It hides what a process could end the real machine by
 // (systemd's sockets are below /run), gives the console to the instance, runs
-// the startup script as the guest agent does, and reaps what is left over.
+// the startup script as the guest agent does, reaps what is left over, and ends
+// at the signal that the instance's own poweroff sends.
 const initScript = `
 if [ "$1" = own ]; then
   mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run || exit 70
   [ ! -e /dev/console ] || mount --bind "$2/console.log" /dev/console
 fi
-cd "$2" && "$2/startup-script"
-echo "startup-script exit status $?"
+trap 'exit 0' USR2
+(cd "$2" && "$2/startup-script"; echo "startup-script exit status $?") &
 while :; do sleep 3600 & wait $!; done
 `
+
+// programs that a machine finds before the real ones.
+var programs = map[string]string{
+	"poweroff":  "#!/bin/sh\nexec kill -USR2 1\n",
+	"shutdown":  "#!/bin/sh\nexec kill -USR2 1\n",
+	"systemctl": "#!/bin/sh\necho 'there is no systemd here' >&2\nexit 1\n",
+}
 
 // power starts an instance's processes. The lock is held.
 func (s *Server) power(in *instance) {
@@ -54,7 +62,7 @@ func (s *Server) power(in *instance) {
 		mark:   "COMPUTETEST_INSTANCE=" + in.token(), ended: make(chan struct{}),
 	}
 	environment := append(os.Environ(), s.options.Environment...)
-	environment = append(environment, m.mark, "GCE_METADATA_HOST="+in.metadata.address,
+	environment = append(environment, m.mark, "PATH="+filepath.Join(m.folder, "bin")+":"+os.Getenv("PATH"), "GCE_METADATA_HOST="+in.metadata.address,
 		"HOME="+m.folder, "SPOTRELAY_HOME="+filepath.Join(m.folder, "agent"), "TMPDIR="+filepath.Join(m.folder, "tmp"))
 	if err := m.start(script, environment); err != nil {
 		s.failed("computetest: starting the machine of %s: %v", in.name, err)
@@ -79,8 +87,14 @@ func (s *Server) watch(in *instance, m *machine) {
 }
 
 func (m *machine) start(script string, environment []string) error {
-	for _, folder := range []string{m.folder, filepath.Join(m.folder, "tmp")} {
+	bin := filepath.Join(m.folder, "bin")
+	for _, folder := range []string{bin, filepath.Join(m.folder, "tmp")} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
+	for name, text := range programs {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
 			return err
 		}
 	}
