@@ -47,12 +47,22 @@ func TestListLag(t *testing.T) {
 }
 
 func TestFieldMask(t *testing.T) {
-	r := newRig(t, computetest.Options{})
+	r := newRig(t, computetest.Options{TolerateFaults: true})
 	r.insert(spotInstance("one"))
-	ctx := callctx.SetHeaders(t.Context(), "X-Goog-FieldMask", "items.name,items.labels,nextPageToken")
-	in := must(r.instances.List(ctx, &computepb.ListInstancesRequest{Project: project, Zone: zoneA}).Next())(t)
-	if in.GetName() != "one" || in.GetLabels()["owner"] != "one" || in.Status != nil || in.Scheduling != nil {
-		t.Errorf("the instance is %v", in)
+	list := func(mask string) (*computepb.Instance, error) {
+		ctx := callctx.SetHeaders(t.Context(), "X-Goog-FieldMask", mask)
+		return r.instances.List(ctx, &computepb.ListInstancesRequest{Project: project, Zone: zoneA}).Next()
+	}
+	for _, mask := range []string{"items.name,items.labels,nextPageToken", "nextPageToken,items(name,labels)", "items/name,items/labels"} {
+		in := must(list(mask))(t)
+		if in.GetName() != "one" || in.GetLabels()["owner"] != "one" || in.Status != nil || in.Scheduling != nil {
+			t.Errorf("with %s the instance is %v", mask, in)
+		}
+	}
+	for _, mask := range []string{"items(name", "items..name", "items.colour", "items(name))", "items(scheduling(spot))", "items, name"} {
+		if _, err := list(mask); statusOf(err) != http.StatusBadRequest {
+			t.Errorf("%s: %v", mask, err)
+		}
 	}
 }
 

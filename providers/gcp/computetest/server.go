@@ -166,7 +166,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.failed("computetest: its own answer to %s is not Compute's: %v", method.ID, fault)
 	}
 	if mask := r.Header.Get("X-Goog-FieldMask"); mask != "" {
-		if data, err = masked(data, mask); err != nil {
+		if data, err = masked(method, data, mask); err != nil {
 			s.refuse(w, r, rq, invalid("X-Goog-FieldMask", mask, err.Error()))
 			return
 		}

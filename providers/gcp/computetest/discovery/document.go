@@ -132,3 +132,27 @@ func (d *Document) Find(httpMethod, path string) (*Method, map[string]string) {
 	}
 	return nil, nil
 }
+
+// Answers reports whether an answer to the method can have a field at a path;
+// lists are looked into.
+func (m *Method) Answers(path ...string) bool {
+	schema := m.document.Schemas[m.Response]
+	for _, name := range path {
+		for schema != nil && (schema.Ref != "" || schema.Type == "array") {
+			if schema.Ref != "" {
+				schema = m.document.Schemas[schema.Ref]
+			} else {
+				schema = schema.Items
+			}
+		}
+		if schema == nil {
+			return false
+		}
+		below := schema.Properties[name]
+		if below == nil {
+			below = schema.Additional
+		}
+		schema = below
+	}
+	return schema != nil
+}
