@@ -35,16 +35,16 @@
 //	        TERMINATE|MIGRATE, automaticRestart false, maxRunDuration{seconds},
 //	        preemptionNoticeDuration{seconds}}}
 //	RegionOperations.Wait   P, R, operation             until it is DONE
-//	Instances.List          P, Z, filter, maxResults=500, pageToken,
-//	                        returnPartialSuccess=false, header X-Goog-FieldMask
+//	Instances.List          P, Z, filter, maxResults=500, pageToken, header
+//	                        X-Goog-FieldMask; returnPartialSuccess is left
+//	                        false, and a warning in the answer is an error
 //	    filter  (labels.KEY="VALUE") AND (labels.KEY="VALUE") ...
 //	            (id=N) OR (id=N) ...      50 at most
 //	Instances.Get           P, Z, id
 //	Instances.Delete        P, Z, id, requestId
 //	Instances.GetSerialPortOutput   P, Z, id, port=1, start=-65536
 //	Instances.SimulateMaintenanceEvent  P, Z, id, requestId
-//	ZoneOperations.List     P, Z, filter, maxResults=500, pageToken,
-//	                        returnPartialSuccess=false
+//	ZoneOperations.List     P, Z, filter, maxResults=500, pageToken
 //	    filter  (targetId=N) OR (targetId=N) ...      50 at most
 //	            (operationGroupId="G") AND (operationType="insert")
 //
