@@ -201,7 +201,7 @@ func (t *tick) ownQuota(g *group, capacity providers.CapacityType, want int) boo
 	own := false
 	for i := range t.Cool {
 		c := &t.Cool[i]
-		if c.Code != providers.CodeQuota || c.Capacity != capacity || c.Until <= t.now || !slices.Contains(g.fleets, c.Fleet) {
+		if c.Code != providers.CodeQuota || !c.about(capacity) || c.Until <= t.now || !slices.Contains(g.fleets, c.Fleet) {
 			continue
 		}
 		if t.livesIn(c.Fleet) {
@@ -288,7 +288,7 @@ func (t *tick) offersSpot(g *group) bool {
 func (t *tick) lastRefusal(g *group, capacity providers.CapacityType) string {
 	for i := len(t.Cool) - 1; i >= 0; i-- {
 		c := &t.Cool[i]
-		if c.Capacity == capacity && slices.Contains(g.fleets, c.Fleet) {
+		if c.about(capacity) && c.Code != codeInterrupted && slices.Contains(g.fleets, c.Fleet) {
 			return strings.Join(strings.Fields(c.Fleet+" "+c.Pool.Zone+" "+c.Pool.InstanceType), " ") + ": " + c.Message
 		}
 	}

@@ -77,7 +77,9 @@ type LaunchClosed struct {
 }
 
 // PoolCooled leaves a pool alone until a time. A part of Pool that is empty
-// means any; with an empty Pool it is the fleet's whole capacity type.
+// means any; with an empty Pool it is the fleet's whole capacity type. Capacity
+// "" is both types: a zone whose subnet has no addresses. Code is that of the
+// failure, or "interrupted": then it yields where nothing else is left.
 type PoolCooled struct {
 	Fleet    string                 `json:"fleet"`
 	Pool     providers.Pool         `json:"pool"`

@@ -101,6 +101,9 @@ func (t *tick) noticed(inst *Instance, n *job.Notice) {
 	case n == nil:
 	case n.Kind == job.NoticeRebalance && inst.Notice == nil && !inst.Rebalance,
 		n.Kind != job.NoticeRebalance && !sameNotice(inst.Notice, n):
+		if n.Kind == job.NoticeInterruption {
+			t.interrupted(inst.Fleet, inst.Offer.Pool())
+		}
 		t.emit(Event{InstanceNoticed: &InstanceNoticed{Instance: inst.ID, Notice: *n}})
 	}
 }
