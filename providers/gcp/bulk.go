@@ -38,6 +38,9 @@ func (l *launch) bulk(ctx context.Context, w wave, count int) (int, error) {
 	case code == providers.CodeThrottled, code == providers.CodeUnavailable:
 		return 0, err
 	case err != nil:
+		if mismatch := l.mismatch(ctx, w, code); mismatch != nil {
+			return 0, mismatch
+		}
 		l.refused(w, code, err)
 		return 0, nil
 	}
@@ -131,6 +134,27 @@ func (l *launch) existing(ctx context.Context, w wave, number int, refused error
 		return 0, fault("launch", providers.CodeTokenMismatch, message, "make one token per launch and repeat its request unchanged")
 	}
 	return made, nil
+}
+
+// mismatch tells a request that is wrong by itself from one that differs from an
+// earlier one under the token: a request id that comes again with other
+// parameters is refused with the code of any wrong parameter.
+func (l *launch) mismatch(ctx context.Context, w wave, code providers.Code) error {
+	if code != providers.CodeConfiguration {
+		return nil
+	}
+	found, err := l.c.list(ctx, "launch", w.zones, map[string]string{providers.TagIntent: l.request.Token})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(found, func(f listed) bool { return f.digest != l.digest }) {
+		return otherRequest(l.request.Token)
+	}
+	return nil
+}
+
+func otherRequest(token string) error {
+	return fault("launch", providers.CodeTokenMismatch, "the token "+token+" was used with another request", "make one token per launch and repeat its request unchanged")
 }
 
 // refused notes a bulk insert that was not accepted at all.

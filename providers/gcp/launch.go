@@ -173,8 +173,7 @@ func (l *launch) result(ctx context.Context) (providers.LaunchResult, error) {
 	}
 	for _, f := range found {
 		if f.digest != l.digest {
-			return providers.LaunchResult{}, fault(op, providers.CodeTokenMismatch, "the token "+l.request.Token+" was used with another request",
-				"make one token per launch and repeat its request unchanged")
+			return providers.LaunchResult{}, otherRequest(l.request.Token)
 		}
 		i := slices.IndexFunc(l.request.Offers, func(o providers.Offer) bool { return o.Pool() == f.instance.Offer.Pool() })
 		if i >= 0 {
