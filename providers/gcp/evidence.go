@@ -151,8 +151,11 @@ var endings = map[string]ending{
 	"compute.instances.scratchDiskCreationFailed":    {providers.EndHostEvent, true},
 	"compute.instances.baremetalCaretakerPreempted":  {providers.EndHostEvent, true},
 	"compute.instances.guestTerminate":               {providers.EndFromInside, false},
-	"compute.instances.kmsKeyError":                  {providers.EndConfiguration, true},
-	"compute.instances.invalidVmImage":               {providers.EndConfiguration, true},
+	// At the end of maxRunDuration, by its action; the pages above lack them.
+	"compute.instances.deferredDelete": {providers.EndMaxLife, false},
+	"compute.instances.deferredStop":   {providers.EndMaxLife, false},
+	"compute.instances.kmsKeyError":    {providers.EndConfiguration, true},
+	"compute.instances.invalidVmImage": {providers.EndConfiguration, true},
 }
 
 // asked are the operations that somebody asks for; Operation.User says who.

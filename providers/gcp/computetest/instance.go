@@ -45,13 +45,14 @@ func (in *instance) token() string { return "instance-" + strconv.FormatUint(in.
 
 // account is the e-mail of an instance's service account; "" if it has none.
 func (s *Server) account(in *instance) string {
-	for _, account := range objectsAt(in.asked, "serviceAccounts") {
-		if email := textAt(account, "email"); email != "default" {
-			return email
-		}
-		return s.computeAccount()
+	accounts := objectsAt(in.asked, "serviceAccounts")
+	if len(accounts) == 0 {
+		return ""
 	}
-	return ""
+	if email := textAt(accounts[0], "email"); email != "default" {
+		return email
+	}
+	return s.computeAccount()
 }
 
 // alive reports whether it uses capacity.

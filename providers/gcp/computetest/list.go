@@ -90,11 +90,11 @@ const tokenPrefix = "page-of-"
 // cut is a page. A token is good for the list and filter it was given for.
 func (s *Server) cut(r *request, all []object) ([]object, string, *apiError) {
 	about := r.method.ID + r.path["zone"] + r.path["region"] + "?" + r.query.Get("filter") + "?" + r.query.Get("orderBy") + "?"
-	after, first := "", 0
+	first := 0
 	if token := r.query.Get("pageToken"); token != "" {
 		data, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, tokenPrefix))
-		ok := false
-		if after, ok = strings.CutPrefix(string(data), about); err != nil || !ok {
+		after, ok := strings.CutPrefix(string(data), about)
+		if err != nil || !ok {
 			return nil, "", invalid("pageToken", token, "The page token is not of this list and filter.")
 		}
 		if first, err = strconv.Atoi(after); err != nil {

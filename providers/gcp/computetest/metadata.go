@@ -110,7 +110,7 @@ func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(path, "/token") {
 		w.Header().Set("Content-Type", "application/json")
 	}
-	fmt.Fprint(w, value)
+	fmt.Fprint(w, value) //nolint:gosec // plain text for programs, on loopback
 }
 
 // breaks counts a request, and reports whether it is to fail.
@@ -203,6 +203,20 @@ func attribute(in *instance, key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// MetadataURL is the address of an instance's metadata server, which is started
+// now if no machine did; "" for an instance that is gone.
+func (s *Server) MetadataURL(id uint64) (address string) {
+	s.with(id, func(in *instance) {
+		if in.metadata.address == "" {
+			if err := in.metadata.listen(); err != nil {
+				s.failed("computetest: %v", err)
+			}
+		}
+		address = "http://" + in.metadata.address
+	})
+	return address
 }
 
 // BreakMetadata lets the next n requests to an instance's metadata server fail

@@ -98,6 +98,7 @@ func (s *Server) close() {
 	s.closed = true
 	var machines []*machine
 	for _, in := range s.instances {
+		in.metadata.stop()
 		if in.machine != nil {
 			machines = append(machines, in.machine)
 		}
@@ -165,7 +166,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, fault := range method.CheckAnswer(data) {
 		s.failed("computetest: its own answer to %s is not Compute's: %v", method.ID, fault)
 	}
-	if mask := r.Header.Get("X-Goog-FieldMask"); mask != "" {
+	mask := r.Header.Get("X-Goog-FieldMask")
+	if mask == "" {
+		mask = rq.query.Get("fields")
+	}
+	if mask != "" {
 		if data, err = masked(method, data, mask); err != nil {
 			s.refuse(w, r, rq, invalid("X-Goog-FieldMask", mask, err.Error()))
 			return
@@ -248,7 +253,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, rq *request, fai
 func (s *Server) write(w http.ResponseWriter, status int, data []byte) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(data) // the client may have gone
+	_, _ = w.Write(data) //nolint:gosec // JSON for programs; the client may have gone
 }
 
 func (s *Server) record(rq *request, status int) {

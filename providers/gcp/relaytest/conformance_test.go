@@ -48,19 +48,33 @@ func bootstrap() providers.Bootstrap {
 // The provider keeps the contract over the bridge. Every request was checked
 // against the discovery document on the way.
 func TestConformance(t *testing.T) {
-	s := computetest.Start(t, computetest.Options{Anonymous: true, SoftOff: 200 * time.Millisecond})
-	foreign := 0
-	providertest.Run(t, providertest.Options{
-		New:       func(t providertest.T) providers.Provider { return overBridge(t.(testing.TB)) },
-		Fleet:     fleetOn(t, s, nil),
+	x := newTarget(t, computetest.Options{SoftOff: 200 * time.Millisecond})
+	b := newBridge(t)
+	options := providertest.Options{
+		New:       func(providertest.T) providers.Provider { return x.provider(t, b) },
+		Fleet:     x.fleet,
 		Bootstrap: bootstrap(),
 		Wait:      patience,
-		Foreign: func(t providertest.T) string {
-			foreign++
-			in := s.Foreign(zoneA, fmt.Sprintf("theirs-%d", foreign), map[string]string{"owner": "somebody-else"})
-			t.Cleanup(func() { s.DeleteBy(in.ID, "somebody@example.com") })
-			return fmt.Sprintf("%s.%s.%d", in.Zone, in.Name, in.ID)
-		},
-	})
-	t.Logf("permissions used: %q", s.UsedPermissions())
+	}
+	if x.server == nil {
+		options.Wait = 10 * time.Minute // a real VM takes a while
+	} else {
+		options.Foreign = foreignIn(x.server)
+		options.Restart = func(providertest.T) providers.Provider { return b.provider() }
+	}
+	providertest.Run(t, options)
+	if x.server != nil {
+		t.Logf("permissions used: %q", x.server.UsedPermissions())
+	}
+}
+
+// foreignIn makes instances of somebody else.
+func foreignIn(s *computetest.Server) func(providertest.T) string {
+	made := 0
+	return func(t providertest.T) string {
+		made++
+		in := s.Foreign(zoneA, fmt.Sprintf("theirs-%d", made), map[string]string{"owner": "somebody-else"})
+		t.Cleanup(func() { s.DeleteBy(in.ID, "somebody@example.com") })
+		return fmt.Sprintf("%s.%s.%d", in.Zone, in.Name, in.ID)
+	}
 }

@@ -22,12 +22,17 @@ import (
 // The test binary is also the plugin that the bridge starts.
 const pluginVariable = "RELAYTEST_PLUGIN"
 
+// quick is a rate that bounds nothing here, in calls a second.
+const quick = 10000
+
 // patience bounds what comes about by itself.
 const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	if cache := os.Getenv(pluginVariable); cache != "" {
-		plugins.Serve(gcp.New(gcp.Options{CacheDir: cache, Pace: 50 * time.Millisecond}))
+		// A thousand deletes take 50 s at the rate that Compute's quota allows.
+		rates := gcp.Rates{Read: quick, List: quick, Mutate: quick, Operation: quick, Serial: quick}
+		plugins.Serve(gcp.New(gcp.Options{CacheDir: cache, Pace: 50 * time.Millisecond, Rates: rates}))
 		return
 	}
 	code := m.Run()
@@ -37,22 +42,41 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// overBridge is the provider as a process of its own.
-func overBridge(t testing.TB) providers.Provider {
+// bridge starts the provider as a process of its own.
+type bridge struct {
+	t        testing.TB
+	managers []*plugins.Manager
+}
+
+// newBridge ends what it started when the test is over, after all that is
+// cleaned up by whoever is given a provider.
+func newBridge(t testing.TB) *bridge {
 	t.Helper()
 	t.Setenv(pluginVariable, t.TempDir())
+	b := &bridge{t: t}
+	t.Cleanup(func() {
+		for _, manager := range b.managers {
+			manager.Close()
+		}
+	})
+	return b
+}
+
+// provider is one in a new process.
+func (b *bridge) provider() providers.Provider {
+	b.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	manager, err := plugins.New(plugins.Options{LockFile: filepath.Join(t.TempDir(), "lock.json")})
+	manager, err := plugins.New(plugins.Options{LockFile: filepath.Join(b.t.TempDir(), "lock.json")})
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	t.Cleanup(manager.Close)
+	b.managers = append(b.managers, manager)
 	provider, err := manager.Executable(self)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	return provider
 }

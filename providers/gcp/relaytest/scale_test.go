@@ -22,7 +22,7 @@ const (
 // controller does it, listed and ended: no call more than it needs.
 func TestThousandInstances(t *testing.T) {
 	s := computetest.Start(t, computetest.Options{Anonymous: true})
-	provider, fleet := overBridge(t), fleetOn(t, s, map[string]any{"machine_types": []string{"n2-standard-2"}, "zones": []string{zoneA}})
+	provider, fleet := newBridge(t).provider(), fleetOn(t, s, map[string]any{"machine_types": []string{"n2-standard-2"}, "zones": []string{zoneA}})
 	offer := cheapestOffer(t, provider, fleet, providers.Spot)
 	tags := map[string]string{providers.TagBucket: "b", providers.TagRun: "thousand", providers.TagFleet: fleet.Name}
 
