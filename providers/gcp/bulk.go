@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"cloud.google.com/go/compute/apiv1/computepb"
-	"github.com/googleapis/gax-go/v2/callctx"
 
 	"github.com/spotrelay/spotrelay/providers"
 )
@@ -193,38 +192,20 @@ func (l *launch) shortfall(ctx context.Context, w wave, operation *computepb.Ope
 		if s.GetFailedToCreateVmCount() == 0 && s.GetCreatedVmCount() >= s.GetTargetVmCount() {
 			continue
 		}
-		inserts, err := l.c.failedInserts(ctx, zone, group)
+		inserts, err := l.c.operations(ctx, "launch", zone, fmt.Sprintf(`(operationGroupId="%s") AND (operationType="insert")`, group))
 		if err != nil {
 			return err
 		}
 		for _, insert := range inserts {
+			if len(insert.GetError().GetErrors()) > 0 {
+				l.failed[insert.GetTargetId()] = true
+			}
 			for _, e := range insert.GetError().GetErrors() {
 				l.blame(w, zone, e)
 			}
 		}
 	}
 	return nil
-}
-
-// failedInserts gives the first page of a group's inserts in a zone: their
-// errors repeat.
-func (c *cloud) failedInserts(ctx context.Context, zone, group string) ([]*computepb.Operation, error) {
-	const call = "zoneOperations.list"
-	filter := fmt.Sprintf(`(operationGroupId="%s") AND (operationType="insert")`, group)
-	var found []*computepb.Operation
-	err := c.ask(ctx, "launch", call, apiList, func(ctx context.Context) error {
-		ctx = callctx.SetHeaders(ctx, callctx.XGoogFieldMaskHeader, "nextPageToken,warning,items("+operationFields+")")
-		it := c.zoneOperations.List(ctx, &computepb.ListZoneOperationsRequest{
-			Project: c.key.project, Zone: zone, Filter: &filter, MaxResults: ptr(uint32(pageSize)),
-		}, noRetry)
-		if err := first(it.Next()); err != nil {
-			return err
-		}
-		page, _ := it.Response.(*computepb.OperationList)
-		found = page.GetItems()
-		return nil
-	})
-	return found, err
 }
 
 // blame notes an error of an operation for the offers that it reaches: those of

@@ -75,7 +75,7 @@ func (p *Provider) Launch(ctx context.Context, fleet providers.Fleet, request pr
 	if err != nil {
 		return none, err
 	}
-	l := &launch{c: c, config: config, request: request, region: region, digest: digest, zones: map[string]bool{}}
+	l := &launch{c: c, config: config, request: request, region: region, digest: digest, zones: map[string]bool{}, failed: map[uint64]bool{}}
 	waves, err := l.waves(ctx)
 	if err != nil {
 		return none, err
@@ -97,6 +97,7 @@ type launch struct {
 	made     int             // by bulk inserts so far
 	bulks    int             // made so far
 	zones    map[string]bool // where instances may be
+	failed   map[uint64]bool // numbers of instances whose insert failed
 	failures []providers.Failure
 	final    *providers.Error // why no repetition can help
 }
@@ -174,6 +175,9 @@ func (l *launch) result(ctx context.Context) (providers.LaunchResult, error) {
 	for _, f := range found {
 		if f.digest != l.digest {
 			return providers.LaunchResult{}, otherRequest(l.request.Token)
+		}
+		if l.failed[f.id.number] {
+			continue // it is listed until its failure has been cleared away
 		}
 		i := slices.IndexFunc(l.request.Offers, func(o providers.Offer) bool { return o.Pool() == f.instance.Offer.Pool() })
 		if i >= 0 {
