@@ -2,7 +2,6 @@ package computetest
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,8 +56,10 @@ func (s *Server) power(in *instance) {
 		s.failed("computetest: %v", err)
 		return
 	}
+	s.machines++
 	m := &machine{
-		folder: filepath.Join(s.options.Machines, fmt.Sprintf("%s-%d", in.name, in.id)),
+		// Short, since sockets are below it.
+		folder: filepath.Join(s.options.Machines, strconv.Itoa(s.machines)),
 		mark:   "COMPUTETEST_INSTANCE=" + in.token(), ended: make(chan struct{}),
 	}
 	environment := append(os.Environ(), s.options.Environment...)

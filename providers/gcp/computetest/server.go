@@ -33,6 +33,7 @@ type Server struct {
 	world      *world
 	next       uint64 // the next id
 	instances  []*instance
+	machines   int // that were started
 	operations []*operation
 	byName     map[string]*operation
 	requests   map[string]*knownRequest

@@ -39,7 +39,7 @@ func newPlace(t testing.TB, o computetest.Options) *place {
 		"XDG_CACHE_HOME="+filepath.Join(p.dir, "cache"),
 		"SPOTRELAY_BUCKET=file://"+p.bucket(), "SPOTRELAY_AGENT=", "SPOTRELAY_LOG=", "NO_COLOR=1",
 		"GOCACHE="+goEnv(t, "GOCACHE"), "GOPATH="+goEnv(t, "GOPATH"), "GOFLAGS="+goEnv(t, "GOFLAGS"))
-	o.Machines, o.Anonymous = filepath.Join(p.dir, "machines"), true
+	o.Machines, o.Anonymous = filepath.Join(p.dir, "m"), true
 	o.Environment = []string{"GOCACHE=" + goEnv(t, "GOCACHE"), "GOPATH=" + goEnv(t, "GOPATH"), "SPOTRELAY_BUCKET="}
 	p.server = computetest.Start(t, o)
 	t.Cleanup(p.wantNothingLeft)
