@@ -103,15 +103,13 @@ func (s *Server) startInsert(in *instance, r *request, group string, refused *op
 	if group == "" {
 		op.request = r.query.Get("requestId")
 	}
-	s.newOperation(op, func() *operationError {
-		if in.gone || in.status != statusProvisioning {
-			return nil // deleted meanwhile
+	return s.newOperation(op, func() *operationError {
+		switch {
+		case refused != nil: // it was seen for a moment
+			in.gone, in.status = true, statusTerminated
+		case !in.gone && in.status == statusProvisioning: // not deleted meanwhile
+			s.boot(in)
 		}
-		s.boot(in)
 		return nil
 	})
-	if refused != nil { // it is seen for a moment, and then no more
-		s.after(s.options.OperationTime, func() { in.gone, in.status = true, statusTerminated })
-	}
-	return op
 }

@@ -52,7 +52,7 @@ type bulkStatus struct{ target, created, failed, deleted int }
 func formatLimit(limit float64) string { return strconv.FormatFloat(limit, 'f', 1, 64) }
 
 // newOperation starts one. effect happens when it ends, and its error is the
-// operation's.
+// operation's, unless that had one from the beginning.
 func (s *Server) newOperation(op *operation, effect func() *operationError) *operation {
 	now := s.clock.Now()
 	op.id = s.newID()
@@ -61,11 +61,15 @@ func (s *Server) newOperation(op *operation, effect func() *operationError) *ope
 	s.operations = append(s.operations, op)
 	s.byName[op.name] = op
 	s.after(s.options.OperationTime/3, func() {
-		op.status, op.started = operationRunning, s.clock.Now()
+		if op.status == operationPending { // timers of the real clock may overtake
+			op.status, op.started = operationRunning, s.clock.Now()
+		}
 	})
 	s.after(s.options.OperationTime, func() {
-		if op.failure == nil && effect != nil {
-			op.failure = effect()
+		if effect != nil {
+			if failure := effect(); op.failure == nil {
+				op.failure = failure
+			}
 		}
 		s.finish(op)
 	})
