@@ -30,6 +30,9 @@ type place struct {
 // newPlace makes one. When the test is over nothing may be left in its cloud.
 func newPlace(t testing.TB, o computetest.Options) *place {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("starts real processes")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	p := &place{t: t, ctx: ctx, dir: t.TempDir()}
