@@ -79,13 +79,16 @@ var rules = map[string]rule{
 // codeOfAnswer is what an HTTP answer means; its reasons count before its
 // status, since 403 is all of denied, throttled and out of quota.
 func codeOfAnswer(status int, reasons []string) providers.Code {
+	if status == http.StatusUnauthorized { // its reason, "required", is also that of a missing field
+		return providers.CodeDenied
+	}
 	for _, reason := range reasons {
 		if r, ok := rules[reason]; ok {
 			return r.code
 		}
 	}
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case status == http.StatusForbidden:
 		return providers.CodeDenied
 	case status == http.StatusNotFound:
 		return providers.CodeNotFound

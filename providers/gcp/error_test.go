@@ -88,9 +88,12 @@ func TestAnswers(t *testing.T) {
 		408: providers.CodeUnavailable, 409: providers.CodeTokenMismatch, 412: providers.CodeConfiguration,
 		429: providers.CodeThrottled, 500: providers.CodeUnavailable, 502: providers.CodeUnavailable, 503: providers.CodeUnavailable,
 	} {
-		if got := codeOfAnswer(status, nil); got != want {
+		if got := codeOfAnswer(status, []string{"unheard-of"}); got != want {
 			t.Errorf("%d is %s; want %s", status, got, want)
 		}
+	}
+	if got := codeOfAnswer(401, []string{"required"}); got != providers.CodeDenied {
+		t.Errorf("a login that is required is %s", got)
 	}
 }
 

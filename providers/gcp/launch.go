@@ -153,12 +153,15 @@ func (l *launch) run(ctx context.Context, waves []wave) error {
 				break
 			}
 		}
-		if l.final != nil || l.made >= l.request.Count {
-			return nil
+		if l.over() {
+			break
 		}
 	}
 	return nil
 }
+
+// over reports whether nothing more is to be asked for.
+func (l *launch) over() bool { return l.final != nil || l.made >= l.request.Count }
 
 // result is what the launch rented, as a listing has it: so it is the same for
 // a repetition, and instances of another request under the token show.
