@@ -29,7 +29,7 @@ func schema() providers.Schema {
 		{Name: "machine_types", Type: "list(string)", Description: "Globs of machine types that may be rented; default: all that have a price.", Example: `["n2-*", "n2d-*", "c3-standard-*"]`},
 		{Name: "exclude_machine_types", Type: "list(string)", Description: "Globs of machine types that are never rented.", Example: `["e2-*"]`},
 		{Name: "disk_type", Type: "string", Description: "Type of the boot disk; default: pd-balanced, and hyperdisk-balanced for machines that take nothing else.", Example: `"pd-ssd"`},
-		{Name: "disk_size", Type: "size", Default: value(defaultDiskSize), Description: "Size of the boot disk at least; what a task asks for in resources.disk comes on top.", Example: `"50GiB"`},
+		{Name: "disk_size", Type: "size", Default: value(defaultDiskSize), Description: "Size of the boot disk, or what a task asks for in resources.disk and 10 GiB more, if that is larger.", Example: `"50GiB"`},
 		{Name: "network_tags", Type: "list(string)", Description: "Network tags of the instances, for firewall rules and routes.", Example: `["batch"]`},
 		{Name: "external_ip", Type: "bool", Default: value(true), Description: "Whether instances have an external address. Without one they reach the bucket by Private Google Access or Cloud NAT, which a plain project does not have.", Example: "false"},
 		{Name: "preemption_notice", Type: "duration", Default: value(defaultNotice), Description: "Notice before the 30 seconds that Compute gives for the shutdown of a spot instance: \"0s\" or \"120s\", where Compute offers it.", Example: `"120s"`},
