@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -114,18 +115,30 @@ func (m *machine) start(script string, environment []string) error {
 		if way.name == "group" { // there is no other way to be sure of systemd
 			m.cmd.Env = append(m.cmd.Env, "SPOTRELAY_LEAVE=exit")
 		}
-		err = m.cmd.Start()
+		err = m.launch()
 		console.Close()
 		if err == nil {
-			go func() {
-				_ = m.cmd.Wait() // however it ends
-				close(m.ended)
-			}()
 			return nil
 		}
 		refused = err
 	}
 	return refused
+}
+
+// launch starts pid 1 from a thread that stays until it has ended: the kernel
+// kills it when that thread ends, and so when the test is killed.
+func (m *machine) launch() error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := m.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = m.cmd.Wait() // however it ends
+			close(m.ended)
+		}
+	}()
+	return <-started
 }
 
 // way is how a machine's processes are kept apart.
@@ -137,7 +150,7 @@ type way struct {
 // ways are tried in this order: root needs no user namespace.
 func ways() []way {
 	own := func(user bool) *syscall.SysProcAttr {
-		a := &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
+		a := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
 		if user {
 			a.Cloneflags |= unix.CLONE_NEWUSER
 			a.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
@@ -145,7 +158,7 @@ func ways() []way {
 		}
 		return a
 	}
-	all := []way{{"own", own(true)}, {"group", &syscall.SysProcAttr{Setsid: true}}}
+	all := []way{{"own", own(true)}, {"group", &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}}}
 	if os.Geteuid() == 0 {
 		return append([]way{{"own", own(false)}}, all...)
 	}

@@ -65,7 +65,7 @@ func TestEvidence(t *testing.T) {
 			}
 			c.end(r, in, instance)
 			var e providers.Evidence
-			reached(t, t.Context(), "the end", func() bool {
+			reached(t.Context(), t, "the end", func() bool {
 				e = r.evidence(instance.ID)
 				return e.State == c.state
 			})
@@ -81,7 +81,7 @@ func TestEvidence(t *testing.T) {
 func TestEvidenceOfMaxLife(t *testing.T) {
 	r := newRig(t, computetest.Options{Scale: 3600 * 5}, nil) // an hour lasts 200 ms
 	instance, _ := r.one("t1")
-	reached(t, t.Context(), "the end", func() bool { return len(r.Living()) == 0 })
+	reached(t.Context(), t, "the end", func() bool { return len(r.Living()) == 0 })
 	if e := r.evidence(instance.ID); e.Cause != providers.EndMaxLife {
 		t.Errorf("the evidence is %+v; want the cause %s", e, providers.EndMaxLife)
 	}
@@ -92,7 +92,7 @@ func TestEvidenceOfNotice(t *testing.T) {
 	r := newRig(t, computetest.Options{SoftOff: time.Hour}, nil)
 	instance, in := r.one("t1")
 	r.Preempt(in.ID)
-	reached(t, t.Context(), "the evidence", func() bool { return r.evidence(instance.ID).Cause != providers.EndRunning })
+	reached(t.Context(), t, "the evidence", func() bool { return r.evidence(instance.ID).Cause != providers.EndRunning })
 	if e := r.evidence(instance.ID); e.Cause != providers.EndNoticed && e.Cause != providers.EndReclaimed {
 		t.Errorf("the evidence is %+v", e)
 	}
@@ -104,7 +104,7 @@ func TestEvidenceIsOfTheIncarnation(t *testing.T) {
 	r := newRig(t, computetest.Options{RequestLife: time.Millisecond}, nil)
 	first, in := r.one("t1")
 	r.Kill(in.ID)
-	reached(t, t.Context(), "the end", func() bool { return len(r.Living()) == 0 })
+	reached(t.Context(), t, "the end", func() bool { return len(r.Living()) == 0 })
 	other := r.Foreign(in.Zone, in.Name, map[string]string{"owner": "somebody-else"})
 	if e := r.evidence(first.ID); e.Cause != providers.EndReclaimed || e.State != providers.StateTerminated {
 		t.Errorf("of the first: %+v", e)
@@ -157,5 +157,5 @@ func TestStoppedInstanceIsEnded(t *testing.T) {
 	if err := r.provider.Terminate(t.Context(), r.fleet, []string{instance.ID}); err != nil {
 		t.Fatal(err)
 	}
-	reached(t, t.Context(), "its end", func() bool { return len(r.Living()) == 0 })
+	reached(t.Context(), t, "its end", func() bool { return len(r.Living()) == 0 })
 }

@@ -73,7 +73,7 @@ func (r *rig) one(token string) (providers.Instance, computetest.Instance) {
 	if err != nil || len(result.Instances) != 1 {
 		r.t.Fatalf("%+v, %v", result, err)
 	}
-	reached(r.t, r.t.Context(), "a running instance", func() bool {
+	reached(r.t.Context(), r.t, "a running instance", func() bool {
 		all := r.Instances()
 		return all[len(all)-1].Status == "RUNNING"
 	})

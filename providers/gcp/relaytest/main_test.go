@@ -124,7 +124,7 @@ func goEnv(t testing.TB, name string) string {
 }
 
 // reached waits for a condition.
-func reached(t testing.TB, ctx context.Context, what string, condition func() bool) {
+func reached(ctx context.Context, t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -51,7 +51,7 @@ func next(t *testing.T, events <-chan notice.Event) notice.Event {
 // hanging waits until the plain look and the hanging one were asked.
 func hanging(t *testing.T, r *rig, in computetest.Instance, path string) {
 	t.Helper()
-	reached(t, t.Context(), "the hanging request", func() bool { return r.MetadataAsked(in.ID, path) >= 2 })
+	reached(t.Context(), t, "the hanging request", func() bool { return r.MetadataAsked(in.ID, path) >= 2 })
 }
 
 func TestNoticeOfPreemption(t *testing.T) {
@@ -134,7 +134,7 @@ func TestNoticeOfMaintenance(t *testing.T) {
 	r, in, events := watched(t)
 	hanging(t, r, in, "instance/maintenance-event")
 	r.Maintenance(in.ID, "MIGRATE_ON_HOST_MAINTENANCE")
-	reached(t, t.Context(), "the next hanging request", func() bool { return r.MetadataAsked(in.ID, "instance/maintenance-event") >= 3 })
+	reached(t.Context(), t, "the next hanging request", func() bool { return r.MetadataAsked(in.ID, "instance/maintenance-event") >= 3 })
 	r.Maintenance(in.ID, "TERMINATE_ON_HOST_MAINTENANCE")
 	e := next(t, events)
 	if e.Notice == nil || e.Notice.Kind != job.NoticeMaintenance || e.Source != "instance/maintenance-event" {

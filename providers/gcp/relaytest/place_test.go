@@ -58,7 +58,7 @@ func (p *place) wantNothingLeft() {
 			p.t.Errorf("the instance %s lives: %s", in.Name, in.Status)
 		}
 		if left := p.server.Processes(in.ID); in.Gone && len(left) > 0 {
-			reached(p.t, context.Background(), "the end of the processes of "+in.Name, func() bool { return len(p.server.Processes(in.ID)) == 0 })
+			reached(context.Background(), p.t, "the end of the processes of "+in.Name, func() bool { return len(p.server.Processes(in.ID)) == 0 })
 		}
 	}
 	if !p.t.Failed() {

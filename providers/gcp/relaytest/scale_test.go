@@ -75,7 +75,7 @@ func TestThousandInstances(t *testing.T) {
 	if n := len(s.Calls("compute.instances.delete")); n != fleetSize {
 		t.Errorf("%d deletes; Compute ends one instance a call", n)
 	}
-	reached(t, t.Context(), "the end of all", func() bool { return len(s.Living()) == 0 })
+	reached(t.Context(), t, "the end of all", func() bool { return len(s.Living()) == 0 })
 }
 
 func histogram(calls []computetest.Call) map[string]int {

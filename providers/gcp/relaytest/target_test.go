@@ -162,7 +162,7 @@ func TestPriceCap(t *testing.T) {
 	}
 	inner := &failures{TB: t}
 	x.sweep(inner, provider)
-	reached(t, t.Context(), "the end of what was left", func() bool { return len(x.server.Living()) == 0 })
+	reached(t.Context(), t, "the end of what was left", func() bool { return len(x.server.Living()) == 0 })
 	if inner.n != 1 {
 		t.Errorf("the sweep complained %d times", inner.n)
 	}
