@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ func newRunCommand() *cobra.Command {
   ` + bootstrap.VarConfig + `   what the controller says, as JSON
   ` + bootstrap.VarInstance + `       the instance's id
   ` + bootstrap.VarMetadata + `       the metadata service's address, if not the provider's own
+  ` + bootstrap.VarNoticeLead + `    what an interruption notice leaves, if not what the provider's probe says
   ` + bootstrap.VarHome + `           the folder to work in (` + defaultHome + `)
   ` + bootstrap.VarUploadLimit + `   the most bytes to send in a second`,
 		Args: noArguments,
@@ -90,6 +92,13 @@ func optionsFromEnvironment(getenv func(string) string) (agent.Options, error) {
 	}
 	if options.Home == "" {
 		options.Home = defaultHome
+	}
+	if text := getenv(bootstrap.VarNoticeLead); text != "" {
+		lead, err := time.ParseDuration(text)
+		if err != nil || lead <= 0 {
+			return agent.Options{}, fmt.Errorf("%s is %q: it must be a duration above zero, such as 120s", bootstrap.VarNoticeLead, text)
+		}
+		options.Config.SetNoticeLead(lead)
 	}
 	if limit := getenv(bootstrap.VarUploadLimit); limit != "" {
 		options.UploadLimit, err = strconv.ParseInt(limit, 10, 64)

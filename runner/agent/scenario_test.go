@@ -708,7 +708,10 @@ func TestLeaving(t *testing.T) {
 		"none":       {leave: providers.Leave{Means: providers.LeaveNone}},
 		"no default": {leave: providers.Leave{}, fails: true},
 		"request":    {leave: providers.Leave{Means: providers.LeaveRequest, Method: http.MethodDelete, URL: "{metadata}/me", Headers: map[string]string{"X-Of": "test"}}, check: func() bool { return asked.Load() == 2 }},
-		"command":    {leave: providers.Leave{Means: providers.LeaveCommand, Command: []string{"sh", "-c", "echo $SPOTRELAY_INSTANCE > " + file}}, check: func() bool { data, _ := os.ReadFile(file); return string(data) == testInstance+"\n" }},
+		"command": {leave: providers.Leave{Means: providers.LeaveCommand, Command: []string{"sh", "-c", "echo $SPOTRELAY_INSTANCE $SPOTRELAY_METADATA > " + file}}, check: func() bool {
+			data, _ := os.ReadFile(file)
+			return string(data) == testInstance+" "+server.URL+"\n"
+		}},
 	} {
 		b, _ := folderBucket(t)
 		o := testOptions(b, t.TempDir())

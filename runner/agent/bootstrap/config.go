@@ -6,6 +6,8 @@ package bootstrap
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/runner/job"
@@ -19,6 +21,9 @@ const (
 	VarInstance = "SPOTRELAY_INSTANCE"
 	// VarMetadata overrides NoticeProbe.Metadata, set by the provider.
 	VarMetadata = "SPOTRELAY_METADATA"
+	// VarNoticeLead overrides the Lead of the probe's interruption sources, as a
+	// Go duration, set by a provider whose instances can have a longer notice.
+	VarNoticeLead = "SPOTRELAY_NOTICE_LEAD"
 	// VarUploadLimit bounds sending, in bytes a second, set by the provider.
 	VarUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
 	// VarHome is the folder the agent works in, set by the provider; default
@@ -36,6 +41,22 @@ type Config struct {
 	Timing  job.Timing             `json:"timing"`
 	Notice  *providers.NoticeProbe `json:"notice,omitempty"`
 	Leave   providers.Leave        `json:"leave"`
+}
+
+// SetNoticeLead says how long an interruption notice without a deadline leaves.
+// What is not an interruption keeps its lead.
+func (c *Config) SetNoticeLead(lead time.Duration) {
+	if c.Notice == nil {
+		return
+	}
+	probe := *c.Notice
+	probe.Sources = slices.Clone(probe.Sources)
+	for i := range probe.Sources {
+		if probe.Sources[i].Kind == string(job.NoticeInterruption) {
+			probe.Sources[i].Match.Lead = lead
+		}
+	}
+	c.Notice = &probe
 }
 
 // Encode is the Config as the value of VarConfig.
