@@ -32,6 +32,8 @@ type instance struct {
 	ended   time.Time // it is terminated
 	reason  Reason
 
+	released bool // its address is free again
+
 	interruption *Interruption
 	rebalance    time.Time
 	events       []ScheduledEvent
@@ -104,6 +106,10 @@ func (s *Server) settle() {
 		case !i.live() && now.Sub(i.ended) > s.options.Visible:
 			delete(s.byID, i.id)
 			gone++
+		}
+		if !i.released && i.state(now) == "terminated" {
+			i.released = true
+			s.network.subnetNamed(i.subnet).free++
 		}
 	}
 	if gone > 0 {
