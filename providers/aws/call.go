@@ -50,7 +50,7 @@ func ask[In, Out, Opt any](ctx context.Context, s *session, c call, f func(conte
 			return out, nil
 		}
 		fault := c.fault(err)
-		if ctx.Err() == nil && (fault.Code == providers.CodeThrottled || fault.Code == providers.CodeUnavailable) && !waits(err) {
+		if ctx.Err() == nil && (fault.Code == providers.CodeThrottled || fault.Code == providers.CodeUnavailable) && !settled(err) {
 			return nil, fault
 		}
 		return nil, backoff.Permanent(fault)
@@ -61,8 +61,9 @@ func ask[In, Out, Opt any](ctx context.Context, s *session, c call, f func(conte
 	return out, nil
 }
 
-// waits reports whether an error passes after minutes, not seconds.
-func waits(err error) bool { return codeIs(err, "MaxFleetCountExceeded") }
+// settled reports whether an error is not to be repeated at once, though it may
+// pass: it takes minutes, or is a dry run's success.
+func settled(err error) bool { return codeIs(err, "MaxFleetCountExceeded", codeDryRun) }
 
 // codeIs reports whether err is an answer of AWS with one of the codes.
 func codeIs(err error, codes ...string) bool {
@@ -90,15 +91,18 @@ func codeOf(err error) string {
 
 // fault is a provider's error that still knows AWS's code.
 type fault struct {
-	providers.Error
+	providerError
 	code string
 }
+
+// providerError by another name, since a field Error would hide the method.
+type providerError = providers.Error
 
 // As makes errors.As find the provider's error, which is what crosses the
 // plugin's border.
 func (f *fault) As(target any) bool {
 	if t, ok := target.(**providers.Error); ok {
-		*t = &f.Error
+		*t = &f.providerError
 		return true
 	}
 	return false
@@ -110,10 +114,10 @@ func (c call) fault(err error) *fault {
 	if errors.As(err, &known) {
 		return known
 	}
-	f := &fault{Error: providers.Error{Code: providers.CodeUnavailable, Op: c.op, Call: c.api, Message: err.Error()}}
+	f := &fault{providerError: providers.Error{Code: providers.CodeUnavailable, Op: c.op, Call: c.api, Message: err.Error()}}
 	var own *providers.Error
 	if errors.As(err, &own) {
-		f.Error = *own
+		f.providerError = *own
 		return f
 	}
 	var answer smithy.APIError
@@ -141,7 +145,7 @@ func (f *fault) judge(err error) {
 	f.Code, f.Hint = m.code, m.hint
 	switch f.Code {
 	case providers.CodeDenied:
-		f.Error = denied(f.Error)
+		f.providerError = denied(f.providerError)
 	case providers.CodeThrottled:
 		f.After = throttledAfter
 	}
@@ -174,7 +178,7 @@ func wrap(op string, err error) error {
 		return nil
 	}
 	f := call{op: op}.fault(err)
-	e := f.Error
+	e := f.providerError
 	return &e
 }
 

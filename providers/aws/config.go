@@ -39,6 +39,8 @@ type config struct {
 	Disks           []diskBlock       `json:"disk"`
 	Roles           []roleBlock       `json:"assume_role"`
 	Templates       []templateBlock   `json:"launch_template"`
+
+	diskGiven bool // there is a disk block
 }
 
 type diskBlock struct {
@@ -237,7 +239,8 @@ func (r *reader) disk(c *config) {
 	if !r.atMostOne(len(c.Disks), "disk") {
 		return
 	}
-	if len(c.Disks) == 0 {
+	c.diskGiven = len(c.Disks) == 1
+	if !c.diskGiven {
 		c.Disks = []diskBlock{{}}
 	}
 	d := &c.Disks[0]

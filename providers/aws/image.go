@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/spotrelay/spotrelay/providers"
 )
@@ -164,7 +165,7 @@ func (s *session) parameter(ctx context.Context, op, name, arch string) (string,
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(out.Parameters, func(p ssmParameter) bool { return imageID.MatchString(aws.ToString(p.Value)) })
+	i := slices.IndexFunc(out.Parameters, func(p ssmtypes.Parameter) bool { return imageID.MatchString(aws.ToString(p.Value)) })
 	if i < 0 {
 		return "", refuse(op, providers.CodeConfiguration, fmt.Sprintf("the region %s has no image %q: the public parameter %s is not there", s.region, name, path.Clean(parameter)),
 			"name an image of the region by its id")

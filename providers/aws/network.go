@@ -34,7 +34,7 @@ type crowded struct{ memory[struct{}] }
 
 // network is the fleet's subnets, or those of the default VPC, by id.
 func (s *session) network(ctx context.Context, op string, c config) ([]subnet, error) {
-	return s.networks.get(ctx, strings.Join(c.Subnets, ","), networkLife, func(ctx context.Context) ([]subnet, error) {
+	return s.networks.get(ctx, networkKey(c), networkLife, func(ctx context.Context) ([]subnet, error) {
 		in := &ec2.DescribeSubnetsInput{SubnetIds: c.Subnets}
 		if len(c.Subnets) == 0 {
 			in.Filters = []types.Filter{filter("default-for-az", "true"), filter("state", "available")}
@@ -98,3 +98,5 @@ func (s *session) subnetFor(subnets []subnet, token string) map[string]subnet {
 func filter(name string, values ...string) types.Filter {
 	return types.Filter{Name: aws.String(name), Values: values}
 }
+
+func networkKey(c config) string { return strings.Join(c.Subnets, ",") }

@@ -79,7 +79,7 @@ func (p *Provider) session(ctx context.Context, op string, c config) (*session, 
 		return nil, refuse(op, providers.CodeConfiguration, "the AWS configuration cannot be read: "+err.Error(),
 			"check the fleet's profile, and ~/.aws/config and ~/.aws/credentials")
 	}
-	s.pause = p.pause
+	s.pause, s.full.life = p.pause, crowdedLife
 	if p.sessions.open == nil {
 		p.sessions.open = map[identity]*session{}
 	}

@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,14 +20,6 @@ import (
 )
 
 const (
-	// userDataMost is how much user data an instance may have, raw ("Run
-	// commands when you launch an EC2 instance").
-	userDataMost = 16 << 10
-	// maxVolume is EBS's largest volume, and systemRoom what the system and the
-	// agent take of the root volume beside a task's disk.
-	maxVolume  = 16 << 40
-	systemRoom = 10 << 30
-
 	templatePrefix  = "spotrelay-"
 	templateVersion = "1"
 	givenLife       = 5 * time.Minute
@@ -96,12 +86,9 @@ func (s *session) templateFor(ctx context.Context, op string, c config, r provid
 	if err != nil {
 		return template{}, err
 	}
-	script, err := startup.Script(r.Bootstrap, startup.Options{Cloud: startup.AWS, MaxLife: r.MaxLife})
+	script, err := userData(r)
 	if err != nil {
-		return template{}, refuse(op, providers.CodeConfiguration, "the startup script cannot be made: "+err.Error(), "")
-	}
-	if len(script) > userDataMost {
-		return template{}, refuse(op, providers.CodeConfiguration, fmt.Sprintf("the startup script has %d bytes; EC2 takes 16384", len(script)), "")
+		return template{}, refuse(op, providers.CodeConfiguration, err.Error(), "")
 	}
 	data, err := startFrom(given)
 	if err != nil {
@@ -114,6 +101,18 @@ func (s *session) templateFor(ctx context.Context, op string, c config, r provid
 	return nameTemplate(data, tags)
 }
 
+// userData starts the agent. It is the same for all launches of a run in a
+// fleet, whose Bootstrap and MaxLife are the same.
+func userData(r providers.LaunchRequest) ([]byte, error) {
+	script, err := startup.Script(r.Bootstrap, startup.Options{
+		Metadata: startup.MetadataEC2, BootTimeout: bootTimeout, MaxLife: r.MaxLife, Leave: leave(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return startup.UserData(script)
+}
+
 // nameTemplate names a template by what is in it.
 func nameTemplate(data *types.RequestLaunchTemplateData, tags map[string]string) (template, error) {
 	content, err := json.Marshal(data)
@@ -122,119 +121,6 @@ func nameTemplate(data *types.RequestLaunchTemplateData, tags map[string]string)
 	}
 	sum := sha256.Sum256(content)
 	return template{name: templatePrefix + hex.EncodeToString(sum[:16]), data: data, tags: tags}, nil
-}
-
-// startFrom is a given template's data as a request has it: the two types of
-// the API differ in name alone.
-func startFrom(given *givenTemplate) (*types.RequestLaunchTemplateData, error) {
-	data := &types.RequestLaunchTemplateData{}
-	if given == nil {
-		return data, nil
-	}
-	content, err := json.Marshal(given.data)
-	if err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	return data, decoder.Decode(data)
-}
-
-// fill sets what the fleet and spotrelay say; the rest is the given template's.
-func fill(data *types.RequestLaunchTemplateData, c config, r providers.LaunchRequest, from image) {
-	data.ImageId = aws.String(from.id)
-	data.InstanceInitiatedShutdownBehavior = types.ShutdownBehaviorTerminate
-	// What chooses and ends instances is not the template's business.
-	data.InstanceMarketOptions, data.InstanceRequirements, data.InstanceType = nil, nil, ""
-	data.DisableApiTermination, data.DisableApiStop = nil, nil
-	metadata := &types.LaunchTemplateInstanceMetadataOptionsRequest{}
-	if data.MetadataOptions != nil {
-		metadata.InstanceMetadataTags = data.MetadataOptions.InstanceMetadataTags
-	}
-	metadata.HttpEndpoint = types.LaunchTemplateInstanceMetadataEndpointStateEnabled
-	metadata.HttpTokens = types.LaunchTemplateHttpTokensStateRequired
-	metadata.HttpPutResponseHopLimit = aws.Int32(1)
-	data.MetadataOptions = metadata
-	if c.KeyName != "" {
-		data.KeyName = aws.String(c.KeyName)
-	}
-	if c.InstanceProfile != "" {
-		data.IamInstanceProfile = profileOf(c.InstanceProfile)
-	}
-	network(data, c)
-	rootVolume(data, c, r.Need, from)
-}
-
-func profileOf(name string) *types.LaunchTemplateIamInstanceProfileSpecificationRequest {
-	if strings.HasPrefix(name, "arn:") {
-		return &types.LaunchTemplateIamInstanceProfileSpecificationRequest{Arn: aws.String(name)}
-	}
-	return &types.LaunchTemplateIamInstanceProfileSpecificationRequest{Name: aws.String(name)}
-}
-
-// network sets the security groups and the public address. A template with a
-// network interface has its groups there, and its subnet comes from the launch.
-func network(data *types.RequestLaunchTemplateData, c config) {
-	if c.PublicIP != nil && len(data.NetworkInterfaces) == 0 {
-		data.NetworkInterfaces = []types.LaunchTemplateInstanceNetworkInterfaceSpecificationRequest{{
-			DeviceIndex: aws.Int32(0), DeleteOnTermination: aws.Bool(true), Groups: data.SecurityGroupIds,
-		}}
-		data.SecurityGroupIds, data.SecurityGroups = nil, nil
-	}
-	if len(data.NetworkInterfaces) == 0 {
-		if len(c.SecurityGroups) > 0 {
-			data.SecurityGroupIds, data.SecurityGroups = c.SecurityGroups, nil
-		}
-		return
-	}
-	for i := range data.NetworkInterfaces {
-		data.NetworkInterfaces[i].SubnetId = nil
-	}
-	first := &data.NetworkInterfaces[0]
-	if c.PublicIP != nil {
-		first.AssociatePublicIpAddress = c.PublicIP
-	}
-	if len(c.SecurityGroups) > 0 {
-		first.Groups = c.SecurityGroups
-	}
-}
-
-// rootVolume sets the root volume, unless the given template has one and
-// neither fleet nor task ask for another.
-func rootVolume(data *types.RequestLaunchTemplateData, c config, need providers.Need, from image) {
-	var others []types.LaunchTemplateBlockDeviceMappingRequest
-	for _, m := range data.BlockDeviceMappings {
-		if aws.ToString(m.DeviceName) != from.rootDevice {
-			others = append(others, m)
-		} else if !c.diskGiven && need.Disk == 0 {
-			return
-		}
-	}
-	d := c.disk()
-	ebs := &types.LaunchTemplateEbsBlockDeviceRequest{
-		DeleteOnTermination: aws.Bool(true), Encrypted: d.Encrypted,
-		VolumeSize: aws.Int32(int32(volumeSize(c, need, from.rootGiB))), VolumeType: types.VolumeType(d.Type),
-	}
-	if d.IOPS > 0 {
-		ebs.Iops = aws.Int32(int32(d.IOPS))
-	}
-	if d.Throughput > 0 {
-		ebs.Throughput = aws.Int32(int32(d.Throughput))
-	}
-	if d.KMSKey != "" {
-		ebs.KmsKeyId, ebs.Encrypted = aws.String(d.KMSKey), aws.Bool(true)
-	}
-	data.BlockDeviceMappings = append(others, types.LaunchTemplateBlockDeviceMappingRequest{DeviceName: aws.String(from.rootDevice), Ebs: ebs})
-}
-
-// volumeSize is the root volume's size in GiB: the fleet's, the image's, and
-// room for the task's disk beside the system.
-func volumeSize(c config, need providers.Need, imageGiB int) int64 {
-	bytes := c.disk().bytes
-	if need.Disk > 0 {
-		bytes = max(bytes, need.Disk+systemRoom)
-	}
-	return max((bytes+1<<30-1)>>30, int64(imageGiB))
 }
 
 // templateTags are the tags of a template: those of a launch without the
@@ -250,21 +136,6 @@ func templateTags(c config, tags map[string]string) map[string]string {
 		}
 	}
 	return kept
-}
-
-// markSpotRequests has the spot requests of a launch tagged: a fleet's own
-// request cannot say it.
-func markSpotRequests(data *types.RequestLaunchTemplateData, tags map[string]string, capacity providers.CapacityType) {
-	var specs []types.LaunchTemplateTagSpecificationRequest
-	for _, spec := range data.TagSpecifications {
-		if spec.ResourceType != types.ResourceTypeSpotInstancesRequest {
-			specs = append(specs, spec)
-		}
-	}
-	if capacity == providers.Spot {
-		specs = append(specs, types.LaunchTemplateTagSpecificationRequest{ResourceType: types.ResourceTypeSpotInstancesRequest, Tags: tagList(tags)})
-	}
-	data.TagSpecifications = specs
 }
 
 // tagList is tags as AWS has them, in the order of their names.
