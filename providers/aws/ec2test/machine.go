@@ -1,6 +1,7 @@
 package ec2test
 
 import (
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -28,6 +29,7 @@ type plan struct {
 	Root     string   `json:"root"`
 	Programs string   `json:"programs"`
 	Share    []string `json:"share"`
+	Console  string   `json:"console"`
 	Hostname string   `json:"hostname"`
 	UserData []byte   `json:"user_data"`
 }
@@ -80,7 +82,7 @@ func (s *Server) startMachine(i *instance) {
 		return text
 	}
 	handler := s.newMetadata(i)
-	p := plan{Root: filepath.Join(dir, "root"), Programs: filepath.Join(dir, "programs"), Share: s.options.Machines.Share, Hostname: i.id, UserData: i.userData()}
+	p := plan{Root: filepath.Join(dir, "root"), Programs: filepath.Join(dir, "programs"), Share: s.options.Machines.Share, Console: console, Hostname: i.id, UserData: i.userData()}
 	go func() {
 		defer close(m.done)
 		status, err := s.boot(m, p, dir, handler)
@@ -108,7 +110,14 @@ func (s *Server) prepare(p plan, dir string) error {
 			return err
 		}
 	}
-	for name, text := range s.options.Machines.Programs {
+	programs := maps.Clone(s.options.Machines.Programs)
+	if programs == nil {
+		programs = map[string]string{}
+	}
+	for _, name := range powerOffNames {
+		programs[name] = powerOffProgram
+	}
+	for name, text := range programs {
 		if err := os.WriteFile(filepath.Join(p.Programs, name), []byte(text), 0o755); err != nil {
 			return err
 		}
@@ -136,3 +145,15 @@ func (s *Server) ended(i *instance, status syscall.WaitStatus, err error) {
 	}
 	i.stopped, i.reason, i.ending = true, reasonInside, time.Time{}
 }
+
+// powerOffProgram stands for systemctl, poweroff and shutdown: the image's own
+// init is asked, never this machine's.
+const powerOffProgram = `#!/bin/sh
+case "$0 $*" in
+*systemctl*poweroff* | *systemctl*halt* | */poweroff* | */shutdown*) kill -TERM 1 ;;
+*) exit 1 ;;
+esac
+`
+
+// powerOffNames are where programs find it.
+var powerOffNames = []string{"systemctl", "poweroff", "shutdown", "halt", "reboot"}

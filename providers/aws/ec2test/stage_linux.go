@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,12 +69,36 @@ func stage(planFile string) error {
 	if n, err := unix.Read(stageSocket, make([]byte, 1)); err != nil || n != 1 {
 		return errors.New("the server has gone")
 	}
+	powerOff := make(chan os.Signal, 1)
+	signal.Notify(powerOff, unix.SIGTERM)
+	go func() {
+		<-powerOff
+		endInstance()
+	}()
 	if err := runUserData(p.UserData); err != nil {
 		fmt.Println("user data:", err)
 	}
 	reap()
 	_, _ = unix.Read(stageSocket, make([]byte, 1)) // runs empty until the server ends it
 	return nil
+}
+
+// shutdownGrace is what processes have after the init told them to end.
+const shutdownGrace = 2 * time.Second
+
+// endInstance is what an init does on power-off. The kernel keeps it within the
+// namespace (reboot(2)): everything in it is killed.
+func endInstance() {
+	fmt.Println("init: powering off")
+	_ = unix.Kill(-1, unix.SIGTERM) // there may be nobody
+	for began := time.Now(); time.Since(began) < shutdownGrace; time.Sleep(10 * time.Millisecond) {
+		if unix.Kill(-1, 0) != nil {
+			break
+		}
+	}
+	err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	fmt.Println("init: power off:", err)
+	os.Exit(1)
 }
 
 // runUserData starts a script, as cloud-init does: as root, with little in its
@@ -146,7 +172,27 @@ func buildRoot(p plan) error {
 			return err
 		}
 	}
+	if err := bind(p.Console, p.Root+"/dev/console"); err != nil {
+		return err
+	}
+	if err := coverKernel(p.Root); err != nil {
+		return err
+	}
 	return os.Symlink("/proc/self/fd", p.Root+"/dev/fd")
+}
+
+// coverKernel hides what in /proc is the whole machine's: an instance that
+// powers itself off by all means must not reach it.
+func coverKernel(root string) error {
+	if _, err := os.Stat(root + "/proc/sysrq-trigger"); err == nil {
+		if err := unix.Mount("/dev/null", root+"/proc/sysrq-trigger", "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("cover /proc/sysrq-trigger: %w", err)
+		}
+	}
+	if err := unix.Mount(root+"/proc/sys", root+"/proc/sys", "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("cover /proc/sys: %w", err)
+	}
+	return readOnly(root + "/proc/sys")
 }
 
 // bindSystem shows a folder of this machine, read only; a link stays a link.
@@ -165,13 +211,18 @@ func bindSystem(root, path string) error {
 	if err := bind(path, root+path); err != nil {
 		return err
 	}
+	return readOnly(root + path)
+}
+
+// readOnly changes a mount; the flags that it has must stay in a user namespace.
+func readOnly(at string) error {
 	var stat unix.Statfs_t
-	if err := unix.Statfs(root+path, &stat); err != nil {
+	if err := unix.Statfs(at, &stat); err != nil {
 		return err
 	}
 	keep := uintptr(stat.Flags) & (unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME | unix.MS_RELATIME)
-	if err := unix.Mount("", root+path, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|keep, ""); err != nil {
-		return fmt.Errorf("make %s read only: %w", path, err)
+	if err := unix.Mount("", at, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|keep, ""); err != nil {
+		return fmt.Errorf("make %s read only: %w", at, err)
 	}
 	return nil
 }
