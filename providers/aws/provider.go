@@ -25,7 +25,7 @@ const (
 	bootTimeout = 10 * time.Minute
 	idleTimeout = time.Minute
 
-	// remembered is how long this process remembers what it ended, and of what
+	// rememberedEnds is how long this process remembers what it ended, and of what
 	// it knew why; EC2 forgets instances within the hour and spot requests in
 	// four.
 	rememberedEnds = 5 * time.Hour
@@ -45,6 +45,7 @@ type Provider struct {
 	cacheDir string
 	log      *slog.Logger
 	pause    time.Duration // the first between two tries of a call
+	pace     time.Duration // between two listings
 
 	sessions sessions
 	frozen   memory[*frozen]            // launches by fleet and token
@@ -52,9 +53,14 @@ type Provider struct {
 	known    memory[providers.Evidence] // what was known of an end before ours
 }
 
+var _ interface {
+	providers.Provider
+	providers.Console
+} = (*Provider)(nil)
+
 // New makes the provider. It makes no call and reads no configuration.
 func New(options Options) *Provider {
-	p := &Provider{cacheDir: options.CacheDir, log: options.Log, pause: firstPause}
+	p := &Provider{cacheDir: options.CacheDir, log: options.Log, pause: firstPause, pace: pace}
 	if p.cacheDir == "" {
 		if dir, err := os.UserCacheDir(); err == nil {
 			p.cacheDir = filepath.Join(dir, "spotrelay", "aws")
@@ -81,7 +87,7 @@ func (p *Provider) Describe(context.Context) (providers.Description, error) {
 		Leave:        leave(),
 		BootTimeout:  bootTimeout,
 		IdleTimeout:  idleTimeout,
-		Pace:         pace,
+		Pace:         p.pace,
 	}, nil
 }
 
