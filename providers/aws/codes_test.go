@@ -145,9 +145,9 @@ func TestNoCodeIsOverlooked(t *testing.T) {
 func TestDeniedNamesTheAction(t *testing.T) {
 	for message, want := range map[string]string{
 		"You are not authorized to perform this operation. User: arn:aws:iam::1:user/u is not authorized to perform: ec2:RunInstances on resource: arn:aws:ec2:us-east-1:1:instance/* because no identity-based policy allows the ec2:RunInstances action": "ec2:RunInstances",
-		"User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/agent": "iam:PassRole",
-		"You are not authorized to perform this operation. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q":              "iam:PassRole",
-		"You are not authorized to perform this operation.":                                                                       "ec2:CreateFleet",
+		"User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: iam:PassRole on resource: arn:aws:iam::1:role/agent":                                                                                                                          "iam:PassRole",
+		"You are not authorized to perform this operation. Encoded authorization failure message: 4GIOHlTkIaWHQD0Q":                                                                                                                                        "iam:PassRole",
+		"You are not authorized to perform this operation.": "ec2:CreateFleet",
 	} {
 		e := denied(providers.Error{Code: providers.CodeDenied, Call: "ec2:CreateFleet", Message: message})
 		if !strings.Contains(e.Hint, want) {

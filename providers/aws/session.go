@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/spotrelay/spotrelay/providers"
 )
@@ -92,6 +93,7 @@ func openSession(ctx context.Context, c config) (*session, error) {
 		awsconfig.WithRegion(c.Region),
 		awsconfig.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 		awsconfig.WithAppID("spotrelay"),
+		awsconfig.WithLogger(logging.Nop{}), // errors are answers; its warnings of connections are not for users
 	}
 	if c.Profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(c.Profile))

@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -19,7 +18,9 @@ const (
 )
 
 // startFrom is a given template's data as a request has it: the two types of
-// the API differ in name alone.
+// the API differ in their names, and in a few fields of an answer that no request
+// has: whether options are applied by now, who manages the template, which IPv6
+// address is the first.
 func startFrom(given *givenTemplate) (*types.RequestLaunchTemplateData, error) {
 	data := &types.RequestLaunchTemplateData{}
 	if given == nil {
@@ -29,9 +30,7 @@ func startFrom(given *givenTemplate) (*types.RequestLaunchTemplateData, error) {
 	if err != nil {
 		return nil, err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	return data, decoder.Decode(data)
+	return data, json.Unmarshal(content, data)
 }
 
 // fill sets what the fleet and spotrelay say; the rest is the given template's.
