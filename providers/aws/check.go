@@ -105,7 +105,7 @@ func (x *examination) identity(ctx context.Context) {
 
 func (x *examination) subnets(ctx context.Context) {
 	subnets, err := x.s.network(ctx, x.op, x.c)
-	if !x.note(err, "The subnets cannot be used", named("subnets", x.c.Subnets, err)...) {
+	if !x.note(err, "The subnets cannot be used", named("subnets", x.c.Subnets, wordsOf(err))...) {
 		return
 	}
 	for _, n := range subnets {
@@ -115,20 +115,29 @@ func (x *examination) subnets(ctx context.Context) {
 			return
 		}
 		if n.free == 0 {
-			x.warn("The subnet "+n.id+" has no free addresses", "No instance can be launched in it until some are free.", named("subnets", x.c.Subnets, errors.New(n.id))...)
+			x.warn("The subnet "+n.id+" has no free addresses", "No instance can be launched in it until some are free.", named("subnets", x.c.Subnets, n.id)...)
 		}
 	}
 }
 
-// named is the path of the element of a list that an error names, or of the
-// list.
-func named(attribute string, ids []string, err error) []string {
+// named is the path of the element of a list that AWS names, or of the list. It
+// is for the place of a fault alone.
+func named(attribute string, ids []string, words string) []string {
 	for i, id := range ids {
-		if err != nil && strings.Contains(err.Error(), id) {
+		if strings.Contains(words, id) {
 			return []string{attribute, fmt.Sprint(i)}
 		}
 	}
 	return []string{attribute}
+}
+
+// wordsOf are AWS's own words in an error.
+func wordsOf(err error) string {
+	var e *providers.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return ""
 }
 
 func (x *examination) securityGroups(ctx context.Context) {
@@ -137,7 +146,7 @@ func (x *examination) securityGroups(ctx context.Context) {
 	}
 	out, err := ask(ctx, x.s, call{x.op, "ec2:DescribeSecurityGroups"}, x.s.ec2.DescribeSecurityGroups,
 		&ec2.DescribeSecurityGroupsInput{GroupIds: x.c.SecurityGroups})
-	if !x.note(err, "The security groups cannot be used", named("security_groups", x.c.SecurityGroups, err)...) {
+	if !x.note(err, "The security groups cannot be used", named("security_groups", x.c.SecurityGroups, wordsOf(err))...) {
 		return
 	}
 	subnets, ok := x.s.networks.peek(networkKey(x.c))
@@ -147,7 +156,7 @@ func (x *examination) securityGroups(ctx context.Context) {
 	for _, group := range out.SecurityGroups {
 		if id, vpc := aws.ToString(group.GroupId), aws.ToString(group.VpcId); vpc != subnets[0].vpc {
 			x.note(refuse(x.op, providers.CodeConfiguration, id+" is in "+vpc+", the subnets are in "+subnets[0].vpc, "name groups of the subnets' VPC"),
-				"The security group is of another VPC", named("security_groups", x.c.SecurityGroups, errors.New(id))...)
+				"The security group is of another VPC", named("security_groups", x.c.SecurityGroups, id)...)
 		}
 	}
 }

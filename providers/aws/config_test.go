@@ -34,7 +34,7 @@ func TestReadConfig(t *testing.T) {
 		`{"region": "us-east-1", "disk": [{"size": "17TiB"}]}`:                                                  "disk.0.size",
 		`{"region": "us-east-1", "disk": [{"size": "100GiB", "type": "gp3", "throughput": 500, "iops": 6000}]}`: "",
 		`{"region": "us-east-1", "disk": [{"type": "gp2", "throughput": 500}]}`:                                 "disk.0.throughput",
-		`{"region": "us-east-1", "disk": [{"type": "st1", "iops": 500}]}`:                                       "disk.0.iops",
+		`{"region": "us-east-1", "disk": [{"type": "gp2", "iops": 500}]}`:                                       "disk.0.iops",
 		`{"region": "us-east-1", "disk": [{"kms_key": "k", "encrypted": false}]}`:                               "disk.0.kms_key",
 		`{"region": "us-east-1", "disk": [{}, {}]}`:                                                             "disk.1",
 		`{"region": "us-east-1", "assume_role": [{"arn": "spotrelay"}]}`:                                        "assume_role.0.arn",

@@ -14,13 +14,13 @@ type bucket struct {
 }
 
 // AWS's buckets ("Request throttling for the Amazon EC2 API", its table of
-// categories). An account has others who call, so of each bucket this process
+// categories). An account has others who call, so of most buckets this process
 // takes half.
 var (
 	filteredReads   = bucket{10, 50}  // Describe* with filters or pages: 20 a second, 100 at once
 	unfilteredReads = bucket{5, 25}   // the others: 10 a second, 50 at once
 	mutations       = bucket{2.5, 25} // 5 a second, 50 at once
-	launches        = bucket{1, 3}    // RunInstances and what launches by it: 2 a second, 5 at once
+	launches        = bucket{2, 5}    // RunInstances and what launches by it: all of it, since it is what runs wait for
 	consoleReads    = bucket{5, 50}   // 10 a second, 100 at once
 	slowServices    = bucket{5, 10}   // pricing, quotas, parameters: 10 a second and more
 )

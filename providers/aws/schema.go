@@ -17,7 +17,7 @@ const (
 var (
 	spotStrategies     = []string{"price-capacity-optimized", "capacity-optimized", "capacity-optimized-prioritized", "lowest-price", "diversified"}
 	onDemandStrategies = []string{"prioritized", "lowest-price"}
-	diskTypes          = []string{"gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"}
+	diskTypes          = []string{"gp3", "gp2", "io1", "io2", "standard"}
 )
 
 // schema is the fleet's config block. Its texts are the reference's.

@@ -19,7 +19,7 @@ const (
 	// templateSweep is the time between two removals, and templatesAtOnce the
 	// most that one removes.
 	templateSweep   = 24 * time.Hour
-	templatesAtOnce = 25
+	templatesAtOnce = 10
 )
 
 // removeOldTemplates removes templates of the same bucket that are old. They
