@@ -145,3 +145,24 @@ func (r *rig) template(name string, data *types.RequestLaunchTemplateData) error
 	_, err = s.ec2.CreateLaunchTemplate(context.Background(), &ec2.CreateLaunchTemplateInput{LaunchTemplateName: aws.String(name), LaunchTemplateData: data})
 	return err
 }
+
+// TestAssumeRole: a fleet with a role signs in by it, once.
+func TestAssumeRole(t *testing.T) {
+	r := newRig(t, ec2test.Options{}, `{"assume_role": [{"arn": "arn:aws:iam::111122223333:role/spotrelay", "external_id": "acme", "session_name": "nightly"}]}`)
+	r.spot("t1", 1)
+	calls := r.cloud.Calls("AssumeRole")
+	if len(calls) != 1 || calls[0].Input.String("RoleArn") != "arn:aws:iam::111122223333:role/spotrelay" ||
+		calls[0].Input.String("ExternalId") != "acme" || calls[0].Input.String("RoleSessionName") != "nightly" {
+		t.Errorf("%+v", calls)
+	}
+	r.cloud.Inject(ec2test.Fault{Operation: "AssumeRole", Code: "AccessDenied", Status: 403, Message: "User: arn:aws:iam::111122223333:user/u is not authorized to perform: sts:AssumeRole on resource: spotrelay"})
+	r.provider = r.anew()
+	_, err := r.provider.List(t.Context(), r.fleet, nil)
+	if e := wantCode(t, err, providers.CodeDenied); e.Call != "sts:AssumeRole" || !strings.Contains(e.Hint, "sts:AssumeRole") {
+		t.Errorf("%+v", e)
+	}
+	faults, err := r.provider.Check(t.Context(), r.fleet)
+	if err != nil || len(faults) != 1 || strings.Join(faults[0].Path, ".") != "assume_role.0.arn" {
+		t.Errorf("%+v, %v", faults, err)
+	}
+}
