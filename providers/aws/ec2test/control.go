@@ -174,6 +174,33 @@ func (s *Server) Reaction(id string) (after time.Duration, seen bool) {
 	return after, seen
 }
 
+type metadataAnswer struct {
+	status int
+	body   string
+}
+
+// Answer has an instance's metadata service answer at a path below meta-data,
+// whatever it would say by itself; status 0 ends it.
+func (s *Server) Answer(id, path string, status int, body string) {
+	s.t.Helper()
+	s.with(id, func(i *instance) {
+		if i.answers == nil {
+			i.answers = map[string]metadataAnswer{}
+		}
+		i.answers[path] = metadataAnswer{status, body}
+		if status == 0 {
+			delete(i.answers, path)
+		}
+	})
+}
+
+// ExpireTokens makes the tokens that an instance's metadata service gave
+// worthless.
+func (s *Server) ExpireTokens(id string) {
+	s.t.Helper()
+	s.with(id, func(i *instance) { i.tokenEpoch++ })
+}
+
 // UserData of an instance, decoded.
 func (s *Server) UserData(id string) (data []byte) {
 	s.t.Helper()

@@ -37,6 +37,8 @@ type instance struct {
 	interruption *Interruption
 	rebalance    time.Time
 	events       []ScheduledEvent
+	answers      map[string]metadataAnswer // of the metadata service, by path
+	tokenEpoch   int                       // the metadata service's tokens of earlier ones are refused
 	machine      *machine
 	console      func() []byte
 }

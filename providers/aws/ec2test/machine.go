@@ -22,6 +22,9 @@ type Machines struct {
 	Share []string
 	// Programs are executables in /usr/local/bin of the image, by name.
 	Programs map[string]string
+	// Environment of the user data, beside PATH and LANG, as an image may have
+	// it: "NAME=value".
+	Environment []string
 }
 
 // plan is what an instance's first process is told.
@@ -32,6 +35,8 @@ type plan struct {
 	Console  string   `json:"console"`
 	Hostname string   `json:"hostname"`
 	UserData []byte   `json:"user_data"`
+
+	Environment []string `json:"environment"`
 }
 
 // machine is the processes of an instance.
@@ -82,7 +87,10 @@ func (s *Server) startMachine(i *instance) {
 		return text
 	}
 	handler := s.newMetadata(i)
-	p := plan{Root: filepath.Join(dir, "root"), Programs: filepath.Join(dir, "programs"), Share: s.options.Machines.Share, Console: console, Hostname: i.id, UserData: i.userData()}
+	p := plan{
+		Root: filepath.Join(dir, "root"), Programs: filepath.Join(dir, "programs"), Share: s.options.Machines.Share, Console: console,
+		Hostname: i.id, UserData: i.userData(), Environment: s.options.Machines.Environment,
+	}
 	go func() {
 		defer close(m.done)
 		status, err := s.boot(m, p, dir, handler)

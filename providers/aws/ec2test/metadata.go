@@ -17,11 +17,16 @@ type metadata struct {
 	instance *instance
 
 	mu     sync.Mutex
-	tokens map[string]time.Time // the end of each
+	tokens map[string]issuedToken
+}
+
+type issuedToken struct {
+	end   time.Time
+	epoch int // see ExpireTokens
 }
 
 func (s *Server) newMetadata(i *instance) *metadata {
-	return &metadata{server: s, instance: i, tokens: map[string]time.Time{}}
+	return &metadata{server: s, instance: i, tokens: map[string]issuedToken{}}
 }
 
 const (
@@ -45,6 +50,7 @@ func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	case token == "" && options.String("HttpTokens") == "required", token != "" && !m.valid(token):
 		w.WriteHeader(http.StatusUnauthorized)
+	case m.answered(w, r.URL.Path):
 	default:
 		m.serveContent(w, r)
 	}
@@ -62,18 +68,38 @@ func (m *metadata) serveToken(w http.ResponseWriter, r *http.Request) {
 	default:
 		token := base64.RawURLEncoding.EncodeToString([]byte(rand.Text()))
 		m.mu.Lock()
-		m.tokens[token] = m.server.Now().Add(time.Duration(life) * time.Second)
+		m.tokens[token] = issuedToken{m.server.Now().Add(time.Duration(life) * time.Second), m.epoch()}
 		m.mu.Unlock()
 		w.Header().Set(lifeHeader, strconv.Itoa(life))
 		_, _ = w.Write([]byte(token)) // the caller may have gone
 	}
 }
 
+func (m *metadata) epoch() int {
+	m.server.mu.Lock()
+	defer m.server.mu.Unlock()
+	return m.instance.tokenEpoch
+}
+
+// answered gives what the test wants to be answered at a path.
+func (m *metadata) answered(w http.ResponseWriter, path string) bool {
+	m.server.mu.Lock()
+	defer m.server.mu.Unlock()
+	answer, ok := m.instance.answers[strings.TrimPrefix(path, "/latest/meta-data/")]
+	if ok {
+		w.WriteHeader(answer.status)
+		_, _ = w.Write([]byte(answer.body)) // the caller may have gone
+	}
+	return ok
+}
+
 func (m *metadata) valid(token string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	end, known := m.tokens[token]
-	return known && m.server.Now().Before(end)
+	issued, known := m.tokens[token]
+	m.server.mu.Lock()
+	defer m.server.mu.Unlock()
+	return known && issued.epoch == m.instance.tokenEpoch && m.server.Now().Before(issued.end)
 }
 
 func (m *metadata) serveContent(w http.ResponseWriter, r *http.Request) {

@@ -75,7 +75,7 @@ func stage(planFile string) error {
 		<-powerOff
 		endInstance()
 	}()
-	if err := runUserData(p.UserData); err != nil {
+	if err := runUserData(p.UserData, p.Environment); err != nil {
 		fmt.Println("user data:", err)
 	}
 	reap()
@@ -103,7 +103,7 @@ func endInstance() {
 
 // runUserData starts a script, as cloud-init does: as root, with little in its
 // environment.
-func runUserData(data []byte) error {
+func runUserData(data []byte, environment []string) error {
 	if !bytes.HasPrefix(data, []byte("#!")) {
 		fmt.Println("no script in the user data")
 		return nil
@@ -116,7 +116,7 @@ func runUserData(data []byte) error {
 		return err
 	}
 	_, err := os.StartProcess(script, []string{script}, &os.ProcAttr{
-		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"},
+		Env:   append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}, environment...),
 		Files: []*os.File{nil, os.Stdout, os.Stderr},
 	})
 	return err
