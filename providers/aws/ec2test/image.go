@@ -16,7 +16,6 @@ const (
 type image struct {
 	id, name, arch, created string
 	parameterArch           string // in the names of public parameters
-	publicParameters        []string
 }
 
 // images: Ubuntu's, with the public parameters that name them.

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -93,19 +92,19 @@ func (s *Server) startMachine(i *instance) {
 	}
 	go func() {
 		defer close(m.done)
-		status, err := s.boot(m, p, dir, handler)
-		s.ended(i, status, err)
+		poweredOff, err := s.boot(m, p, dir, handler)
+		s.ended(i, poweredOff, err)
 	}()
 }
 
 // boot runs an instance to its end.
-func (s *Server) boot(m *machine, p plan, dir string, handler http.Handler) (syscall.WaitStatus, error) {
+func (s *Server) boot(m *machine, p plan, dir string, handler http.Handler) (poweredOff bool, err error) {
 	if err := s.prepare(p, dir); err != nil {
-		return 0, err
+		return false, err
 	}
 	console, err := os.Create(filepath.Join(dir, "console"))
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	defer console.Close()
 	return m.run(p, filepath.Join(dir, "plan.json"), console, handler)
@@ -134,7 +133,7 @@ func (s *Server) prepare(p plan, dir string) error {
 }
 
 // ended notes the end of an instance's processes, whoever ended them.
-func (s *Server) ended(i *instance, status syscall.WaitStatus, err error) {
+func (s *Server) ended(i *instance, poweredOff bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
@@ -142,9 +141,7 @@ func (s *Server) ended(i *instance, status syscall.WaitStatus, err error) {
 		s.end(i, Reason{"Server.InternalError", "Server.InternalError: " + err.Error()})
 		return
 	}
-	// A namespace's first process that was powered off from inside ends as by
-	// SIGINT (reboot(2)).
-	if !i.live() || !status.Signaled() || status.Signal() != syscall.SIGINT {
+	if !i.live() || !poweredOff {
 		return
 	}
 	if i.data.String("InstanceInitiatedShutdownBehavior") == "terminate" || i.spot != nil {

@@ -21,12 +21,12 @@ const stageName = "ec2test-instance"
 // run starts the first process, serves its metadata and waits for its end. The
 // kernel ends the instance with the thread that started it, so the thread is
 // kept.
-func (m *machine) run(p plan, planFile string, console *os.File, handler http.Handler) (syscall.WaitStatus, error) {
+func (m *machine) run(p plan, planFile string, console *os.File, handler http.Handler) (poweredOff bool, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "stage"), os.NewFile(uintptr(pair[1]), "server")
 	defer ours.Close()
@@ -38,7 +38,7 @@ func (m *machine) run(p plan, planFile string, console *os.File, handler http.Ha
 	if m.killed { // before it began
 		m.mu.Unlock()
 		theirs.Close()
-		return 0, nil
+		return false, nil
 	}
 	err = cmd.Start()
 	if err == nil {
@@ -47,19 +47,22 @@ func (m *machine) run(p plan, planFile string, console *os.File, handler http.Ha
 	m.mu.Unlock()
 	theirs.Close()
 	if err != nil {
-		return 0, fmt.Errorf("namespaces are refused on this machine: %w", err)
+		return false, fmt.Errorf("namespaces are refused on this machine: %w", err)
 	}
 	metadata := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	defer metadata.Close()
 	serving := m.serve(ours, metadata)
 	_ = cmd.Wait() // its state says how it ended
+	// A namespace's first process that was powered off from inside ends as by
+	// SIGINT (reboot(2)).
 	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	poweredOff = status.Signaled() && status.Signal() == syscall.SIGINT
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.killed {
-		return status, nil
+		return poweredOff, nil
 	}
-	return status, serving
+	return poweredOff, serving
 }
 
 // namespaces of an instance; root needs none for the user.
@@ -74,6 +77,18 @@ func namespaces() *syscall.SysProcAttr {
 		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
 	}
 	return a
+}
+
+// MachinesWork says why instances cannot be real here, nil where they can. It
+// starts one process that does nothing.
+func MachinesWork() error {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args, cmd.SysProcAttr = []string{stageName, ""}, namespaces()
+	cmd.SysProcAttr.Pdeathsig = 0
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("namespaces are refused on this machine: %w", err)
+	}
+	return nil
 }
 
 // serve takes the listener at the metadata address from the first process and

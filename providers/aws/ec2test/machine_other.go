@@ -6,9 +6,11 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"syscall"
 )
 
-func (m *machine) run(plan, string, *os.File, http.Handler) (syscall.WaitStatus, error) {
-	return 0, errors.New("instances are real on Linux only")
+func (m *machine) run(plan, string, *os.File, http.Handler) (bool, error) {
+	return false, errors.New("instances are real on Linux only")
 }
+
+// MachinesWork says why instances cannot be real here, nil where they can.
+func MachinesWork() error { return errors.New("instances are real on Linux only") }

@@ -127,7 +127,7 @@ func TestSignatures(t *testing.T) {
 	_, err = ec2.NewFromConfig(tampered).DescribeInstances(ctx, &ec2.DescribeInstancesInput{MaxResults: aws.Int32(5)})
 	r.wantCode(err, "SignatureDoesNotMatch", 403)
 	response, err := http.Post(r.server.URL, "application/x-www-form-urlencoded", strings.NewReader("Action=DescribeInstances&Version=2016-11-15"))
-	if err != nil || response.StatusCode == 200 {
+	if err != nil || response.StatusCode == http.StatusOK {
 		t.Errorf("unsigned: %v %v", err, response)
 	}
 	r.server.Forgive()

@@ -199,7 +199,7 @@ func TestErrorXML(t *testing.T) {
 	text := ec2().ErrorXML("id", "Code", "a < b")
 	decoder := xml.NewDecoder(strings.NewReader(string(text)))
 	for {
-		if _, err := decoder.Token(); err == io.EOF {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
 			t.Fatal(err)
