@@ -159,12 +159,12 @@ func (m *metadata) interruption(path string) (string, bool) {
 	if told == nil {
 		return "", false
 	}
+	if told.seen.IsZero() {
+		told.seen = m.server.Now()
+	}
 	at := told.Deadline.UTC().Format(time.RFC3339)
 	if strings.HasSuffix(path, "termination-time") {
 		return at, true
-	}
-	if told.seen.IsZero() {
-		told.seen = m.server.Now()
 	}
 	return asJSON(map[string]string{"action": told.Action, "time": at}), true
 }

@@ -110,7 +110,7 @@ func (w *world) storm(ended <-chan struct{}) []string {
 	}
 	var taken []string
 	last := 0 // attempt
-	for n, take := range ways {
+	for _, take := range ways {
 		var id string
 		found := until(ended, func() bool {
 			var running []ec2test.Instance
@@ -135,8 +135,8 @@ func (w *world) storm(ended <-chan struct{}) []string {
 		last = w.newest("train")
 		take(id)
 		taken = append(taken, id)
-		if n != 1 && until(ended, func() bool { _, seen := w.cloud.Reaction(id); return seen }) {
-			reaction, _ := w.cloud.Reaction(id)
+		until(ended, func() bool { _, seen := w.cloud.Reaction(id); return seen || !slices.Contains(w.cloud.Live(), id) })
+		if reaction, seen := w.cloud.Reaction(id); seen {
 			w.t.Logf("the agent read the notice %s after it was told", reaction.Round(time.Millisecond))
 		}
 	}
