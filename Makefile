@@ -44,6 +44,15 @@ test-buckets: ## run the tests against real S3 and GCS servers, built once
 test-plugins: ## run the tests of the example plugins, on real machines too
 	.ci/plugins
 
+.PHONY: test-model
+test-model: ## compare the extract of AWS's service models with botocore's (apt install python3-botocore)
+	SPOTRELAY_TEST_BOTOCORE=1 $(GO) test -count=1 ./providers/aws/ec2test/model
+
+.PHONY: test-cloud
+test-cloud: ## rent a few instances on the real cloud: SPOTRELAY_TEST_CLOUD=yes and the rest, see CONTRIBUTING.md
+	@[ "$$SPOTRELAY_TEST_CLOUD" = yes ] || { echo 'test-cloud: this rents instances and costs money; CONTRIBUTING.md says how to allow it' >&2; exit 1; }
+	$(GO) test -count=1 -v -timeout 1h -run '^TestRealCloud$$' ./providers/...
+
 .PHONY: race
 race: ## run all tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race -p $(PARALLEL) -timeout 45m ./...
