@@ -98,6 +98,7 @@ type Agent struct {
 	running  map[job.AttemptID]*attempt
 	order    []job.AttemptID // of running, by acceptance
 	known    map[job.AttemptID]bool
+	waiting  waiting
 	ended    []job.AttemptEnd
 	warnings []string
 	serial   int
@@ -283,6 +284,8 @@ func (a *Agent) snapshot() job.Status {
 		Version: job.SpecVersion, Run: a.config.Run, Instance: a.instance, Agent: a.version, Boot: a.boot,
 		Beat: a.beat, Phase: a.phase, Epoch: a.desired.Epoch, Sequence: a.desired.Sequence,
 		Notice: a.notices.shown, Reason: a.reason, Written: time.Now(),
+		Slots:    a.slots(),
+		Returned: append([]job.AttemptID(nil), a.waiting.returned...),
 		Ended:    append([]job.AttemptEnd(nil), a.ended...),
 		Warnings: append([]string(nil), a.warnings...),
 	}
@@ -333,6 +336,7 @@ const (
 // with the lock held.
 func (a *Agent) goAway(reason string, s stop) {
 	a.phase = job.PhaseLeaving
+	a.waiting.clear()
 	if a.reason == "" {
 		a.reason = reason
 	}

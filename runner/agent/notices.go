@@ -52,6 +52,7 @@ func (a *Agent) noticed(e notice.Event) {
 	}
 	if a.phase == job.PhaseReady {
 		a.phase = job.PhaseDraining
+		a.waiting.clear()
 	}
 	if wait := time.Until(n.Deadline) - actWithin; n.Kind == job.NoticeMaintenance && !n.Deadline.IsZero() && wait > 0 {
 		a.saveEarly()

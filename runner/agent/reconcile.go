@@ -113,6 +113,9 @@ func (a *Agent) watchDesired() {
 		case err == nil:
 			version, failures = seen, 0
 		}
+		a.mu.Lock()
+		a.giveBack(2 * a.config.Timing.Ahead())
+		a.mu.Unlock()
 		if !sleep(a.life, pause) {
 			return
 		}
@@ -155,9 +158,12 @@ func (a *Agent) take(d job.Desired) {
 		return
 	}
 	a.desired = d
+	acknowledged := map[job.AttemptID]bool{}
 	for _, id := range d.Acknowledged {
-		a.ended = slices.DeleteFunc(a.ended, func(end job.AttemptEnd) bool { return end.AttemptID == id })
+		acknowledged[id] = true
 	}
+	a.ended = slices.DeleteFunc(a.ended, func(end job.AttemptEnd) bool { return acknowledged[end.AttemptID] })
+	a.waiting.renew(d.Attempts)
 	wanted := map[job.AttemptID]bool{}
 	for _, assignment := range d.Attempts {
 		if !assignment.Cancel {
@@ -170,11 +176,16 @@ func (a *Agent) take(d job.Desired) {
 			a.cancel(a.running[id])
 		}
 	}
+	if d.Return {
+		a.giveBack(0)
+	}
+	a.acceptWaiting()
 	a.changed()
 	a.look()
 }
 
-// consider starts an attempt that is not known. Called with the lock held.
+// consider has an attempt that is not known wait for a slot. Called with the
+// lock held.
 func (a *Agent) consider(assignment job.Assignment) {
 	id := assignment.AttemptID
 	switch {
@@ -184,8 +195,7 @@ func (a *Agent) consider(assignment job.Assignment) {
 		a.known[id] = true
 		a.ended = append(a.ended, job.AttemptEnd{AttemptID: id, Started: now, Ended: now, Step: job.StepPreparing, Cancelled: true})
 	case a.phase == job.PhaseReady:
-		a.known[id] = true
-		a.accept(assignment)
+		a.waiting.add(assignment)
 	}
 }
 
@@ -202,6 +212,7 @@ func (a *Agent) accept(assignment job.Assignment) {
 		delete(a.running, t.id)
 		a.order = slices.DeleteFunc(a.order, func(id job.AttemptID) bool { return id == t.id })
 		a.ended = append(a.ended, end)
+		a.acceptWaiting()
 		a.mu.Unlock()
 		a.hub.forget(t.id)
 		a.changed()

@@ -174,6 +174,8 @@ type AttemptAssigned struct {
 	Damaged []string `json:"damaged,omitempty"`
 	// Final: one of the last attempts that run on-demand.
 	Final bool `json:"final,omitempty"`
+	// Ahead: it waits on its instance until a slot is free.
+	Ahead bool `json:"ahead,omitempty"`
 }
 
 // AttemptAccepted is the attempt's appearance in the instance's status; from
