@@ -69,6 +69,9 @@ type tree struct {
 
 	outputName string // of the pipe, as the system calls it
 
+	// orphaned says whether the agent has inherited a process of some attempt.
+	orphaned func() bool
+
 	oomKills int64
 	strays   int // live descendants that had to be killed
 	usage    job.Usage
@@ -84,7 +87,7 @@ func (t *attempt) spawnBy(c command, kind string, start func(command) (*process,
 	if t.agent.rig != nil {
 		return &tree{process: t.agent.rig.start(c)}, nil
 	}
-	cg, err := t.agent.cgroups.create(filepath.Base(t.dir)+"."+kind, t.job.Execution.MemoryLimit)
+	cg, err := t.makeCgroup(kind)
 	if err != nil {
 		// A limit is a service, not a promise: without it the task still runs.
 		t.warn("no cgroup for the task: %v", err)
@@ -114,7 +117,16 @@ func (t *attempt) spawnBy(c command, kind string, start func(command) (*process,
 		cg.remove()
 		return nil, err
 	}
-	return &tree{process: process, cgroup: cg, pipe: p, outputName: name}, nil
+	return &tree{process: process, cgroup: cg, pipe: p, outputName: name, orphaned: t.agent.processes.orphaned}, nil
+}
+
+// makeCgroup makes one of the attempt's own where its processes are dumped with
+// it, and else takes one that may have been another's before.
+func (t *attempt) makeCgroup(kind string) (*cgroup, error) {
+	if t.transparent != nil {
+		return t.agent.cgroups.create(filepath.Base(t.dir)+"."+kind, t.job.Execution.MemoryLimit)
+	}
+	return t.agent.cgroups.lend(t.job.Execution.MemoryLimit)
 }
 
 // finish kills what is left of the tree after its first process has ended,
@@ -123,7 +135,9 @@ func (tr *tree) finish(marker string) {
 	if tr.pipe == nil {
 		return // it ran on a rig, and left nothing
 	}
-	tr.strays = sweep(tr.process.pid, marker, tr.cgroup)
+	if !tr.over() {
+		tr.strays = sweep(tr.process.pid, marker, tr.cgroup)
+	}
 	tr.oomKills = tr.cgroup.grown()
 	tr.usage = tr.cgroup.usage()
 	ru := tr.process.usage
@@ -133,6 +147,14 @@ func (tr *tree) finish(marker string) {
 	}
 	tr.pipe.drained(drainFor)
 	tr.cgroup.remove()
+}
+
+// over reports whether it is plain, without a look at every process there is,
+// that nothing of the tree is left: its cgroup and its process group are empty,
+// and nothing that left both was handed to the agent.
+func (tr *tree) over() bool {
+	return tr.cgroup != nil && tr.cgroup.empty() && !tr.orphaned() &&
+		errors.Is(syscall.Kill(-tr.process.pid, 0), syscall.ESRCH)
 }
 
 // execute runs the command to its end and commits what it leaves.
