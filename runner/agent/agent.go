@@ -80,6 +80,7 @@ type Agent struct {
 	cgroups         *cgroups
 	workdirs        *workdirs
 	trash           *trash
+	folders         spareFolders
 	bandwidth       *bandwidth
 	rig             *Rig
 	hub             *hub
@@ -255,6 +256,11 @@ func (a *Agent) makeHome() error {
 		}
 	}
 	a.trash.remove(old)
+	like, err := os.Lstat(filepath.Join(a.home, "attempts"))
+	if err != nil {
+		return err
+	}
+	a.folders.like = like
 	if self, err := os.Executable(); err == nil {
 		// So that tasks find it in their PATH, whatever it was started as.
 		return os.Symlink(self, filepath.Join(a.home, "bin", "spotrelay-agent"))

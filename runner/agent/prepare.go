@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -54,6 +55,9 @@ func (t *attempt) prepare(ctx context.Context) error {
 
 // makeFolder makes the attempt's folder, empty.
 func (t *attempt) makeFolder() error {
+	if t.plain() && t.agent.folders.take(t.dir) {
+		return nil
+	}
 	err := os.RemoveAll(t.dir)
 	if err == nil {
 		err = os.MkdirAll(t.dir, 0o755)
@@ -66,6 +70,11 @@ func (t *attempt) makeFolder() error {
 			"the agent needs root's powers for it, otherwise give the task a checkpoint path that it writes itself", t.dir, err))
 	}
 	return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
+}
+
+// plain: the attempt begins with nothing but an empty working directory.
+func (t *attempt) plain() bool {
+	return t.transparent == nil && t.job.Workdir == nil && len(t.job.Execution.Setup) == 0 && len(t.job.Inputs) == 0
 }
 
 // checkAssignment refuses what would lead out of the attempt's folder. A
@@ -140,7 +149,10 @@ func (t *attempt) layInputs(ctx context.Context) error {
 func (t *attempt) layWorkdir(ctx context.Context) error {
 	setup := t.expandAll(t.job.Execution.Setup)
 	if t.job.Workdir == nil && len(setup) == 0 {
-		return os.Mkdir(t.work, 0o755)
+		if err := os.Mkdir(t.work, 0o755); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil // it came with a spare folder
 	}
 	prepared, err := t.agent.workdirs.get(ctx, workdirKey(t.job.Workdir, setup), func(dir string) error {
 		if err := t.fillWorkdir(ctx, dir); err != nil {
@@ -248,6 +260,9 @@ func checkpointRef(c job.CheckpointRef) checkpointing.Ref {
 // that a large one holds up nothing.
 func (t *attempt) clean() {
 	gone := t.agent.trash.path()
+	if t.plain() && t.agent.folders.keep(t.dir, t.work, gone) {
+		return
+	}
 	if t.transparent != nil { // it may lie on another volume
 		gone = t.dir + ".gone-" + t.agent.boot + "-" + filepath.Base(gone)
 	}
