@@ -81,6 +81,7 @@ type Agent struct {
 	workdirs        *workdirs
 	trash           *trash
 	folders         spareFolders
+	sockets         spareServers
 	bandwidth       *bandwidth
 	rig             *Rig
 	hub             *hub
@@ -233,6 +234,7 @@ func (a *Agent) settle() (done func(), err error) {
 	a.log.Info("the agent is up", "boot", a.boot, "version", a.version, "memory_limits", a.cgroups.limits())
 	return func() {
 		machine.close()
+		a.sockets.close()
 		unlink()
 		a.cgroups.remove()
 		a.trash.work.Wait()

@@ -42,7 +42,8 @@ type cgroup struct {
 	limit   int64    // of memory, 0 for none
 	before  int64    // OOM kills before the start
 
-	cpuBefore job.Duration // used before the start
+	oomSeen   int64        // the counter when it was last read
+	cpuBefore atomic.Int64 // nanoseconds used before the start
 	killed    atomic.Bool  // it was told to kill what is in it
 	lender    *cgroups     // that takes it back, nil: nobody
 	thread    *thread      // that stands in it, nil until the first fork
@@ -236,6 +237,7 @@ func (cs *cgroups) create(name string, limit int64) (*cgroup, error) {
 		return nil, fmt.Errorf("making a cgroup: %w", err)
 	}
 	cg.before = cg.oomKills()
+	cg.oomSeen = cg.before
 	return cg, nil
 }
 
@@ -320,7 +322,8 @@ func (cg *cgroup) grown() int64 {
 	if cg == nil {
 		return 0
 	}
-	return max(0, cg.oomKills()-cg.before)
+	cg.oomSeen = cg.oomKills()
+	return max(0, cg.oomSeen-cg.before)
 }
 
 // usage is what the tree has used up to now; zero where it is not counted.
@@ -329,7 +332,7 @@ func (cg *cgroup) usage() job.Usage {
 	if cg == nil {
 		return u
 	}
-	u.CPU = cg.cpuUsed() - cg.cpuBefore
+	u.CPU = cg.cpuUsed() - job.Duration(cg.cpuBefore.Load())
 	switch {
 	case cg.v2mem:
 		u.MaxMemory = number(cg.unified, "memory.peak")

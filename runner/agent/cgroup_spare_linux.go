@@ -53,7 +53,8 @@ func (cs *cgroups) keep(cg *cgroup) bool {
 			return false
 		}
 	}
-	cg.before, cg.cpuBefore = cg.oomKills(), cg.cpuUsed()
+	cg.before = cg.oomSeen // nothing was in it since
+	cg.cpuBefore.Store(int64(cg.cpuUsed()))
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.closed || len(cs.spare) >= mostSpare {

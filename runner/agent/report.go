@@ -36,6 +36,10 @@ const (
 	putTimeout     = 20 * time.Second
 	firstPutPause  = 100 * time.Millisecond
 	largestPutWait = 5 * time.Second
+	// restShare bounds the part of the time that writing takes, as a divisor,
+	// and longestRest what a write waits for that.
+	restShare   = 8
+	longestRest = 250 * time.Millisecond
 )
 
 func newReporter(b bucket.Bucket, heartbeat time.Duration, log *slog.Logger, snapshot func() job.Status) *reporter {
@@ -77,6 +81,7 @@ func (r *reporter) flush(ctx context.Context) error {
 // run writes until ctx ends.
 func (r *reporter) run(ctx context.Context) {
 	var last time.Time
+	var took time.Duration
 	beat := time.NewTimer(r.heartbeat)
 	defer beat.Stop()
 	for failures := 0; ctx.Err() == nil; {
@@ -88,11 +93,13 @@ func (r *reporter) run(ctx context.Context) {
 				return
 			}
 		}
-		if !last.IsZero() && !sleep(ctx, r.pace-time.Since(last)) {
+		if !last.IsZero() && !sleep(ctx, max(r.pace, took*restShare)-time.Since(last)) {
 			return
 		}
 		last = time.Now()
-		if err := r.write(ctx); err != nil {
+		err := r.write(ctx)
+		took = min(time.Since(last), longestRest/restShare)
+		if err != nil {
 			failures++
 			if failures&(failures-1) == 0 && ctx.Err() == nil {
 				r.log.Warn("the status could not be written; it will be, when the bucket can be reached", "failures", failures, "error", err)

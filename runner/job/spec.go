@@ -173,7 +173,7 @@ type Timing struct {
 
 // Ahead is how much work, in time, an instance may hold beyond what it runs: a
 // few looks at its documents and back, so that short tasks don't wait for them.
-func (t Timing) Ahead() time.Duration { return max(time.Second, 4*t.Poll.D()) }
+func (t Timing) Ahead() time.Duration { return max(500*time.Millisecond, 4*t.Poll.D()) }
 
 // Source is what the user wrote, kept so that a run can be explained.
 type Source struct {
