@@ -82,6 +82,10 @@ bench: ## run the benchmarks that match BENCH
 bench-checkpoint: ## measure checkpoints against rclone, restic, aws, s5cmd, kopia (BENCHFLAGS="-scale 0.1")
 	$(GO) run ./checkpointing/benchcheckpoint $(BENCHFLAGS)
 
+.PHONY: bench-dispatch
+bench-dispatch: build ## measure short tasks against xargs, GNU parallel and Slurm (BENCHFLAGS="-tasks 2000 -runs 1")
+	$(GO) run ./cmd/spotrelay/internal/benchdispatch -spotrelay bin/spotrelay $(BENCHFLAGS)
+
 .PHONY: lint
 lint: ## check formatting, vet, linters and who imports whom
 	.ci/text

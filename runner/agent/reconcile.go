@@ -163,6 +163,7 @@ func (a *Agent) take(d job.Desired) {
 		acknowledged[id] = true
 	}
 	a.ended = slices.DeleteFunc(a.ended, func(end job.AttemptEnd) bool { return acknowledged[end.AttemptID] })
+	a.waiting.held = false
 	a.waiting.renew(d.Attempts)
 	wanted := map[job.AttemptID]bool{}
 	for _, assignment := range d.Attempts {
@@ -212,6 +213,7 @@ func (a *Agent) accept(assignment job.Assignment) {
 		delete(a.running, t.id)
 		a.order = slices.DeleteFunc(a.order, func(id job.AttemptID) bool { return id == t.id })
 		a.ended = append(a.ended, end)
+		a.waiting.held = a.waiting.held || !end.Committed && !end.Cancelled
 		a.acceptWaiting()
 		a.mu.Unlock()
 		a.hub.forget(t.id)

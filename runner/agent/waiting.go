@@ -17,6 +17,10 @@ type waiting struct {
 	queue    []job.Assignment
 	since    map[job.AttemptID]time.Time // of the queue
 	returned []job.AttemptID
+	// held: an attempt failed, and no newer document has come since. The
+	// controller is to say first whether this instance may go on: otherwise a
+	// broken one would use up an attempt of all that waits.
+	held bool
 }
 
 // renew makes room for a newer document's attempts. What it does not list any
@@ -63,7 +67,7 @@ func (a *Agent) slots() int { return max(a.config.Slots, 1) }
 // acceptWaiting accepts as many attempts as there are free slots. Called with
 // the lock held.
 func (a *Agent) acceptWaiting() {
-	for a.phase == job.PhaseReady && len(a.order) < a.slots() && len(a.waiting.queue) > 0 {
+	for a.phase == job.PhaseReady && !a.waiting.held && len(a.order) < a.slots() && len(a.waiting.queue) > 0 {
 		next := a.waiting.take()
 		a.known[next.AttemptID] = true
 		a.accept(next)

@@ -49,6 +49,11 @@ func (s Seed) task(i int, fleets []string) job.Task {
 	at := func(what string) string { return fmt.Sprint("task ", i, " ", what) }
 	count := s.between(1, 4, at("count"))
 	work := taskWork{Epochs: s.between(1, 4, at("epochs")), Epoch: s.span(20*time.Second, 10*time.Minute, at("epoch"))}
+	short := s.happens(0.25, at("short")) // enough of them to be assigned ahead
+	if short {
+		count = s.between(8, 40, at("count of short"))
+		work = taskWork{Epochs: 1, Epoch: s.span(200*time.Millisecond, 20*time.Second, at("short epoch"))}
+	}
 	attempts := s.between(2, 6, at("attempts"))
 	task := job.Task{
 		Name: fmt.Sprint("task", i), Count: count, Array: count > 1, Fleets: fleets,
