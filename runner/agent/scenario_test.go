@@ -403,7 +403,7 @@ func TestEarlierLife(t *testing.T) {
 	if _, err := store.WriteStatus(t.Context(), b, job.Status{
 		Run: testRun, Instance: testInstance, Boot: "before", Phase: job.PhaseReady, Ended: []job.AttemptEnd{ended},
 		Running: []job.AttemptStatus{{AttemptID: a.AttemptID, Step: job.StepRunning}},
-	}); err != nil {
+	}, ""); err != nil {
 		t.Fatal(err)
 	}
 	r := newRigOn(t, b)

@@ -31,14 +31,17 @@ type witness struct {
 	// What truly happened, by attempt.
 	ran      map[string]bool
 	done     map[string]bool
-	progress map[string]int // epochs that an index went on from, the most
-	success  map[string]int // attempts that were journalled as succeeded, by index
+	progress map[string]int         // epochs that an index went on from, the most
+	success  map[string]int         // attempts that were journalled as succeeded, by index
+	charged  map[string]int         // attempts that were journalled as charged, by index
+	reported map[job.AttemptID]bool // committed, as a status in the bucket says
 }
 
 func newWitness(w *World) *witness {
 	return &witness{
 		w: w, state: plan.New(w.spec), opened: map[string]plan.LaunchOpened{}, desired: map[string][2]int64{},
 		ran: map[string]bool{}, done: map[string]bool{}, progress: map[string]int{}, success: map[string]int{},
+		charged: map[string]int{}, reported: map[job.AttemptID]bool{},
 	}
 }
 
@@ -52,6 +55,8 @@ func (v *witness) wrote(by *actor, key string, content []byte) error {
 		v.journalled(by, key, content)
 	case strings.HasSuffix(key, "/"+store.DesiredName):
 		v.wantedOf(key, content)
+	case strings.HasSuffix(key, "/"+store.StatusName):
+		v.toldBy(key, content)
 	}
 	return nil
 }
@@ -160,10 +165,16 @@ func (v *witness) ended(a *plan.AttemptEnded) {
 	if a.Class == "" || a.Charge == "" || a.Evidence.Text == "" {
 		v.w.violated("verdict: %v ended as %q, charged to %q, because %q", a.AttemptID, a.Class, a.Charge, a.Evidence.Text)
 	}
+	name := fmt.Sprint(a.Task, "/", a.Index)
+	if a.Charge != job.ChargeNothing {
+		v.charged[name]++
+	}
 	if a.Class != job.Succeeded {
+		if v.reported[a.AttemptID] {
+			v.w.violated("result: %v is journalled as %s, and its status says that it is committed", a.AttemptID, a.Class)
+		}
 		return
 	}
-	name := fmt.Sprint(a.Task, "/", a.Index)
 	v.success[name]++
 	if v.success[name] > 1 {
 		v.w.violated("once: %s was committed %d times", name, v.success[name])
@@ -181,6 +192,9 @@ func (v *witness) after(e plan.Event) {
 	x, task := v.index(e.AttemptEnded.AttemptID)
 	if x == nil {
 		return
+	}
+	if n := v.charged[fmt.Sprint(task.Name, "/", e.AttemptEnded.Index)]; n != x.Charged {
+		v.w.violated("budget: %d attempts of %s[%d] were charged, and it counts %d", n, task.Name, e.AttemptEnded.Index, x.Charged)
 	}
 	if x.Charged > task.Retries.Attempts || x.FreeHosts > 2 {
 		v.w.violated("budget: %s[%d] has used %d of %d attempts, and %d free hosts", task.Name, e.AttemptEnded.Index, x.Charged, task.Retries.Attempts, x.FreeHosts)
@@ -202,6 +216,20 @@ func (v *witness) wantedOf(key string, content []byte) {
 	v.desired[instance] = at
 	if at[1] > v.last.Seq {
 		v.w.violated("journal: the desired document of %s tells of entry %d before it was written", instance, at[1])
+	}
+}
+
+// toldBy sees a status document.
+func (v *witness) toldBy(key string, content []byte) {
+	status, err := store.DecodeStatus(key, content)
+	if err != nil {
+		v.w.violated("status: %s cannot be read: %v", key, err)
+		return
+	}
+	for _, end := range status.Ended {
+		if end.Committed {
+			v.reported[end.AttemptID] = true
+		}
 	}
 }
 
