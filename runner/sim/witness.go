@@ -31,16 +31,19 @@ type witness struct {
 	// What truly happened, by attempt.
 	ran      map[string]bool
 	done     map[string]bool
-	progress map[string]int         // epochs that an index went on from, the most
-	success  map[string]int         // attempts that were journalled as succeeded, by index
-	charged  map[string]int         // attempts that were journalled as charged, by index
-	reported map[job.AttemptID]bool // committed, as a status in the bucket says
+	progress map[string]int              // epochs that an index went on from, the most
+	success  map[string]int              // attempts that were journalled as succeeded, by index
+	saved    map[string]checkpointing.ID // the newest checkpoint that was committed, by index
+	atEnd    map[string]checkpointing.ID // the same when the last attempt ended
+	charged  map[string]int              // attempts that were journalled as charged, by index
+	reported map[job.AttemptID]bool      // committed, as a status in the bucket says
 }
 
 func newWitness(w *World) *witness {
 	return &witness{
 		w: w, state: plan.New(w.spec), opened: map[string]plan.LaunchOpened{}, desired: map[string][2]int64{},
 		ran: map[string]bool{}, done: map[string]bool{}, progress: map[string]int{}, success: map[string]int{},
+		saved: map[string]checkpointing.ID{}, atEnd: map[string]checkpointing.ID{},
 		charged: map[string]int{}, reported: map[job.AttemptID]bool{},
 	}
 }
@@ -57,6 +60,8 @@ func (v *witness) wrote(by *actor, key string, content []byte) error {
 		v.wantedOf(key, content)
 	case strings.HasSuffix(key, "/"+store.StatusName):
 		v.toldBy(key, content)
+	case strings.HasPrefix(key, store.RunPrefix(run)+"checkpoints/"):
+		v.committed(key)
 	}
 	return nil
 }
@@ -151,13 +156,20 @@ func (v *witness) assigned(a *plan.AttemptAssigned) {
 	case left <= task.Retries.OnDemandAttempts && inst.Offer.Capacity != providers.OnDemand:
 		v.w.violated("final: %v, with %d attempts left, was assigned to %s", a.AttemptID, left, inst.Offer.Capacity)
 	}
+	var from checkpointing.ID
+	if a.Restore != nil {
+		from = checkpointing.ID{Attempt: a.Restore.Attempt, Sequence: a.Restore.Sequence}
+	}
+	if last := v.atEnd[fmt.Sprint(a.Task, "/", a.Index)]; from.Less(last) && len(x.Bad) == 0 && len(a.Damaged) == 0 {
+		v.w.violated("checkpoint: %v goes on from %v, and %v was there when the attempt before it ended", a.AttemptID, from, last)
+	}
 	if a.Restore != nil && a.Restore.Attempt >= a.Attempt {
 		v.w.violated("fence: %v restores what attempt %d saved", a.AttemptID, a.Restore.Attempt)
 	}
 }
 
 func (v *witness) ended(a *plan.AttemptEnded) {
-	x, _ := v.index(a.AttemptID)
+	x, task := v.index(a.AttemptID)
 	if x == nil || len(x.Attempts) == 0 || x.Attempts[len(x.Attempts)-1].Attempt != a.Attempt {
 		v.w.violated("journal: it ends %v, which does not run", a.AttemptID)
 		return
@@ -166,6 +178,7 @@ func (v *witness) ended(a *plan.AttemptEnded) {
 		v.w.violated("verdict: %v ended as %q, charged to %q, because %q", a.AttemptID, a.Class, a.Charge, a.Evidence.Text)
 	}
 	name := fmt.Sprint(a.Task, "/", a.Index)
+	v.atEnd[name] = v.saved[name]
 	if a.Charge != job.ChargeNothing {
 		v.charged[name]++
 	}
@@ -176,12 +189,24 @@ func (v *witness) ended(a *plan.AttemptEnded) {
 		return
 	}
 	v.success[name]++
+	if task.Execution.Output != nil && (a.Output == nil || !v.exists(a.Output.Key)) {
+		v.w.violated("result: %v is journalled as succeeded, and its output is not in the bucket", a.AttemptID)
+	}
 	if v.success[name] > 1 {
 		v.w.violated("once: %s was committed %d times", name, v.success[name])
 	}
 	if !v.done[fmt.Sprint(name, "/", a.Attempt)] {
 		v.w.violated("journal: it says that %v succeeded, and it did not run to its end", a.AttemptID)
 	}
+}
+
+// exists reports whether an object is in the bucket.
+func (v *witness) exists(key string) bool {
+	body, _, err := v.w.bucket.Get(v.w.ctx, key, 0, 0)
+	if err != nil {
+		return v.w.ctx.Err() != nil
+	}
+	return body.Close() == nil
 }
 
 // after checks the state that an event made.
@@ -230,6 +255,19 @@ func (v *witness) toldBy(key string, content []byte) {
 		if end.Committed {
 			v.reported[end.AttemptID] = true
 		}
+	}
+}
+
+// committed sees a checkpoint's manifest, runs/<run>/checkpoints/<task>/<index>/...
+func (v *witness) committed(key string) {
+	parts := strings.Split(strings.TrimPrefix(key, store.RunPrefix(v.w.spec.Run)), "/")
+	id, ok := checkpointing.ParseManifestName(parts[len(parts)-1])
+	if !ok || len(parts) < 4 {
+		v.w.violated("checkpoint: %s is no name of a manifest", key)
+		return
+	}
+	if name := parts[1] + "/" + parts[2]; v.saved[name].Less(id) {
+		v.saved[name] = id
 	}
 }
 
