@@ -261,7 +261,7 @@ func (w *world) find(a *ActionFind) {
 	all := w.saved[series(job.AttemptID{Task: a.Task, Index: a.Index})]
 	for _, c := range all {
 		if !slices.Contains(a.Exclude, c.Key) {
-			answer.Checkpoint = newest(answer.Checkpoint, c)
+			answer.Checkpoint = job.Newest(answer.Checkpoint, c)
 		}
 	}
 	w.tell(func(f *Facts) { f.Found = append(f.Found, answer) })
