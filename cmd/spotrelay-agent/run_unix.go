@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,8 @@ func newRunCommand() *cobra.Command {
   ` + bootstrap.VarInstance + `       the instance's id
   ` + bootstrap.VarMetadata + `       the metadata service's address, if not the provider's own
   ` + bootstrap.VarHome + `           the folder to work in (` + defaultHome + `)
-  ` + bootstrap.VarUploadLimit + `   the most bytes to send in a second`,
+  ` + bootstrap.VarUploadLimit + `   the most bytes to send in a second
+  ` + bootstrap.VarNoticeLead + `    how long the interruption notice is, if not as the provider says`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd.Context()) },
 	}
@@ -95,6 +97,12 @@ func optionsFromEnvironment(getenv func(string) string) (agent.Options, error) {
 		options.UploadLimit, err = strconv.ParseInt(limit, 10, 64)
 		if err != nil || options.UploadLimit < 0 {
 			return agent.Options{}, fmt.Errorf("%s is %q: it must be a whole number of bytes a second, 0 for no limit", bootstrap.VarUploadLimit, limit)
+		}
+	}
+	if lead := getenv(bootstrap.VarNoticeLead); lead != "" {
+		options.NoticeLead, err = time.ParseDuration(lead)
+		if err != nil || options.NoticeLead < 0 {
+			return agent.Options{}, fmt.Errorf("%s is %q: it must be a duration, such as 30s", bootstrap.VarNoticeLead, lead)
 		}
 	}
 	return options, nil

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -455,7 +456,7 @@ func TestEnvironmentAndFiles(t *testing.T) {
 	if strings.Contains(log, "SPOTRELAY_AGENT_CONFIG") || !strings.Contains(log, ":"+r.home+"/bin\n") {
 		t.Errorf("environment: %s", log)
 	}
-	if !end.Committed || end.Restored == nil || *end.Restored != *restore {
+	if !end.Committed || end.Restored == nil || !reflect.DeepEqual(end.Restored, restore) {
 		t.Errorf("end: %+v", end)
 	}
 	r.desired.Attempts = nil

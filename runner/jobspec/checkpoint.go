@@ -127,7 +127,7 @@ func (l *loader) readKeep(st setting) *job.Retention {
 	}
 	every, _ := member("every").duration()
 	if every > 0 && every < time.Second {
-		st.invalid(member("every").where, "a period is at least 1s, or 0 for none")
+		member("every").invalid(member("every").where, "a period is at least 1s, or 0 for none")
 	}
 	return &job.Retention{Last: last, Every: job.Duration(every)}
 }

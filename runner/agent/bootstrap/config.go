@@ -21,6 +21,10 @@ const (
 	VarMetadata = "SPOTRELAY_METADATA"
 	// VarUploadLimit bounds sending, in bytes a second, set by the provider.
 	VarUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
+	// VarNoticeLead is how long ahead this instance's notice comes, "30s", set
+	// by a provider whose fleets differ in that; otherwise it is that of the
+	// notice probe's sources.
+	VarNoticeLead = "SPOTRELAY_NOTICE_LEAD"
 	// VarHome is the folder the agent works in, set by the provider; default
 	// /var/lib/spotrelay.
 	VarHome = "SPOTRELAY_HOME"
