@@ -103,11 +103,11 @@ func (c *courier) watch(ctx context.Context, s *saver) {
 		if ctx.Err() != nil {
 			return
 		}
+		c.changed(s) // as far as anybody knows
 		if !errors.Is(err, fs.ErrNotExist) {
 			s.log.Info("no file events for the checkpoint directory; it is looked at now and then", "every", c.sweep, "error", err)
 			return
 		}
-		c.changed(s)
 		if !sleep(ctx, c.sweep) { // it was replaced, by a restore for instance
 			return
 		}

@@ -15,10 +15,12 @@ import (
 // so does the base of the next save.
 func (s *saver) prune() {
 	keep := s.spec.Keep
-	if keep == nil || !s.pruning.TryLock() {
-		return
+	if keep == nil || !s.pruneNext.CompareAndSwap(false, true) {
+		return // one that has not begun yet does it
 	}
+	s.pruning.Lock()
 	defer s.pruning.Unlock()
+	s.pruneNext.Store(false)
 	opts := checkpointing.PruneOptions{
 		Prefix: s.prefix(), Keep: checkpointing.Retention{Last: keep.Last, Every: keep.Every.D()}, DryRun: true,
 	}

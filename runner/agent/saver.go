@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
@@ -48,7 +49,8 @@ type saver struct {
 	extra    int64     // sent ahead since
 	outlook
 
-	pruning sync.Mutex
+	pruning   sync.Mutex  // held while old checkpoints are removed
+	pruneNext atomic.Bool // one waits for that
 }
 
 // saved is the outcome of a save that did not fail.

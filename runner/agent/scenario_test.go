@@ -106,7 +106,9 @@ func TestNoticeWithTrap(t *testing.T) {
 	var document noticeDocument
 	_, line, _ := strings.Cut(log, "notice file: ")
 	line, _, _ = strings.Cut(line, "\n")
-	if err := json.Unmarshal([]byte(line), &document); err != nil || document.Action != "terminate" || document.Deadline == "" || document.Seconds < 20 || document.Seconds > 30 {
+	if err := json.Unmarshal([]byte(line), &document); err != nil || document.Action != "terminate" || document.Deadline == "" || document.Seconds < 20 || document.Seconds > 30 ||
+		document.WriteSeconds == nil || *document.WriteSeconds < 15 || *document.WriteSeconds > document.Seconds ||
+		document.SaveSeconds == nil || *document.SaveSeconds <= 0 {
 		t.Errorf("notice file %q: %+v, %v", line, document, err)
 	}
 	if !strings.Contains(log, "[spotrelay] interruption notice") || !strings.Contains(log, "[spotrelay] saved checkpoint 1-1") {
