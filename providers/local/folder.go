@@ -235,6 +235,8 @@ type record struct {
 	Network   string              `json:"network"`
 	Isolation string              `json:"isolation"`
 	Bandwidth int64               `json:"bandwidth,omitempty"`
+	// NoticeLead is how long ahead its notice comes, 0 for none.
+	NoticeLead time.Duration `json:"notice_lead,omitempty"`
 	Share     []string            `json:"share,omitempty"`
 	// Environment that is handed on from the launcher, "NAME=value".
 	Environment []string `json:"environment,omitempty"`
