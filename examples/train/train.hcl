@@ -32,6 +32,7 @@ job "train" {
     checkpoint {
       path     = "ckpt"
       interval = "30s" # the program commits each epoch by itself
+      at_end   = "keep" # all of them, to look at; by default the newest stays
     }
 
     output {
