@@ -31,8 +31,9 @@ job "train" {
 
     checkpoint {
       path     = "ckpt"
-      interval = "30s" # the program commits each epoch by itself
-      at_end   = "keep" # all of them, to look at; by default the newest stays
+      interval = "30s"  # the program commits each epoch by itself
+      at_end   = "keep" # by default the newest alone stays; the demo looks at all
+      keep     = { last = 100 }
     }
 
     output {
