@@ -48,14 +48,15 @@ func (s *server) kill() {
 }
 
 // TestServingControllersKilled has three controllers on one bucket with twelve
-// runs, and kills a random one of them every two seconds. All runs end well,
+// runs, and kills a random one of them every two seconds, six times; the long
+// form kills to the end. All runs end well,
 // each index commits once, and nothing is left. In the end a run is looked at
 // by attach from yet another folder.
 func TestServingControllersKilled(t *testing.T) {
-	f := newForce(t, newPlace(t), walk{count: 2, steps: 12, bytes: 10_000})
-	runs, between := 12, 2*time.Second
+	f := newForce(t, newPlace(t), walk{count: 2, steps: 8, bytes: 10_000})
+	runs, most := 12, 6
 	if soak() {
-		runs = 60
+		runs, most = 60, 1000
 	}
 	names := []string{"one", "two", "three"}
 	servers := map[string]*server{}
@@ -72,7 +73,7 @@ func TestServingControllersKilled(t *testing.T) {
 		t.Fatalf("there are %d runs, %d were submitted (%v)", len(ids), runs, err)
 	}
 	kills := 0
-	blow := time.NewTicker(between)
+	blow := time.NewTicker(2 * time.Second)
 	defer blow.Stop()
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
@@ -80,6 +81,10 @@ func TestServingControllersKilled(t *testing.T) {
 	for f.alive(b) > 0 {
 		select {
 		case <-blow.C:
+			if kills == most {
+				blow.Stop()
+				continue
+			}
 			name := names[f.chance.IntN(len(names))]
 			servers[name].kill()
 			servers[name] = f.serve(name)
