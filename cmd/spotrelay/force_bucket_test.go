@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	_ "github.com/spotrelay/spotrelay/checkpointing/bucket/s3bucket" // opens s3://
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
+	"github.com/spotrelay/spotrelay/runner/store"
+)
+
+// These tests run a job against a real S3 server that is treated badly. They
+// belong to make test-buckets, which .ci/run calls, since make test shall not
+// need a server.
+
+// onServer is a place whose bucket is on a server.
+func onServer(t *testing.T, server *servertest.Server) *place {
+	t.Helper()
+	p := newPlace(t) // after the server gave its credentials
+	p.env = append(p.env, "SPOTRELAY_BUCKET="+server.URL("acme"))
+	return p
+}
+
+// service is an S3 server with its disk below root.
+func service(t *testing.T, root string) *servertest.Service {
+	t.Helper()
+	if os.Getenv(servertest.Variable) != "1" {
+		t.Skipf("NOT TESTED HERE: a run whose S3 server is killed, frozen, full or cut off. make test-buckets does, which sets %s=1", servertest.Variable)
+	}
+	return servertest.StartService(t, root)
+}
+
+// disturb makes a run, and disturbs it with one disaster after the other until
+// it ends. A disaster strikes after the journal grew, and ends by itself.
+func (f *force) disturb(b bucket.Bucket, disasters ...func(gone <-chan struct{}) string) {
+	f.t.Helper()
+	c := f.control("run", f.file)
+	order := f.chance.Perm(len(disasters))
+	struck := 0
+	for ; ; struck++ {
+		if !passes(f.within(700*time.Millisecond), c.gone) {
+			break
+		}
+		before := f.entries(b, c.run)
+		f.t.Logf("after %d entries: %s", before, disasters[order[struck%len(order)]](c.gone))
+		if !await(f.t, "an entry in the journal", c.gone, func() bool { return f.entries(b, c.run) > before }) {
+			break
+		}
+	}
+	if struck < len(disasters) {
+		f.t.Errorf("the run ended after %d disasters of %d", struck, len(disasters))
+	}
+	f.finish([]*controlling{c})
+	f.check(c.run)
+}
+
+// entries counts the entries in a run's journal, for as long as it takes to
+// reach the bucket.
+func (f *force) entries(b bucket.Bucket, run string) (count int) {
+	f.t.Helper()
+	await(f.t, "a listing", nil, func() bool {
+		count = 0
+		for _, err := range b.List(f.t.Context(), store.JournalPrefix(run), "") {
+			if err != nil {
+				return false
+			}
+			count++
+		}
+		return true
+	})
+	return count
+}
+
+// longWalk is one that lasts through all disasters.
+var longWalk = walk{count: 4, steps: 14, bytes: 300_000, poll: 200 * time.Millisecond}
+
+// TestServerKilledAndFrozen kills, restarts and freezes the bucket's server in a
+// run with checkpoints. While it is frozen nothing can go on, and what is
+// promised is that nothing goes wrong.
+func TestServerKilledAndFrozen(t *testing.T) {
+	s := service(t, t.TempDir())
+	f := newForce(t, onServer(t, s.Server), longWalk)
+	b := f.open()
+	defer b.Close()
+	f.disturb(b, func(<-chan struct{}) string {
+		s.Kill()
+		s.Restart()
+		return "killed the server, started it at once"
+	}, func(gone <-chan struct{}) string {
+		pause := f.within(3 * time.Second)
+		s.Kill()
+		passes(pause, gone)
+		s.Restart()
+		return "killed the server, started it after " + pause.String()
+	}, func(gone <-chan struct{}) string {
+		pause := f.within(time.Second)
+		s.Freeze()
+		passes(pause, gone)
+		s.Thaw()
+		return "froze the server for " + pause.String()
+	}, func(gone <-chan struct{}) string {
+		pause := 3*time.Second + f.within(3*time.Second)
+		s.Freeze()
+		passes(pause, gone)
+		s.Thaw()
+		return "froze the server for longer than a lease, " + pause.String()
+	})
+}
+
+// TestBadLink cuts, slows and truncates the connections of controller and
+// agents to the bucket.
+func TestBadLink(t *testing.T) {
+	s := service(t, t.TempDir())
+	link := servertest.StartLink(t, s.Server)
+	f := newForce(t, onServer(t, link.Server), longWalk)
+	b, err := bucket.Open(t.Context(), s.URL("acme")) // the test's own view is a good one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var disasters []func(<-chan struct{}) string
+	for _, toxic := range []servertest.Toxic{
+		servertest.Truncate(servertest.Up, 150_000), servertest.Truncate(servertest.Down, 700),
+		servertest.Reset(servertest.Up, 30), servertest.Reset(servertest.Down, 100),
+		servertest.Latency(servertest.Down, 300, 250), servertest.Bandwidth(servertest.Up, 100),
+		servertest.Slice(servertest.Up, 500, 200), servertest.Swallow(servertest.Down, 400),
+	} {
+		disasters = append(disasters, func(gone <-chan struct{}) string {
+			pause := f.within(1500 * time.Millisecond)
+			link.Spoil(toxic)
+			passes(pause, gone)
+			link.Heal()
+			return toxic.String() + " for " + pause.String()
+		})
+	}
+	f.disturb(b, disasters...)
+}
+
+// TestServerFull fills the disk of the bucket's server in the middle of a run,
+// and makes room again: nothing half-written counts, and the run ends well.
+func TestServerFull(t *testing.T) {
+	root := t.TempDir()
+	if os.Getenv(servertest.Variable) == "1" && !mountSmall(t, root) {
+		t.Skip("NOT TESTED HERE: a bucket's server whose disk is full. To mount a small disk for it takes root and a tmpfs with extended attributes. " +
+			"TestFull in checkpointing/bucket/s3bucket has what the client makes of the server's answers")
+	}
+	s := service(t, root)
+	f := newForce(t, onServer(t, s.Server), longWalk)
+	b := f.open()
+	defer b.Close()
+	ballast := filepath.Join(root, "ballast")
+	f.disturb(b, func(gone <-chan struct{}) string {
+		fill(t, ballast)
+		_, err := b.Put(t.Context(), "acme-probe", bytes.NewReader(make([]byte, 1<<20)), bucket.Condition{})
+		if !errors.Is(err, bucket.ErrFull) && !errors.Is(err, bucket.ErrUnavailable) {
+			t.Errorf("a write to the full store: %v", err)
+		}
+		pause := f.within(5 * time.Second)
+		passes(pause, gone)
+		if err := os.Remove(ballast); err != nil {
+			t.Error(err)
+		}
+		return "filled the disk for " + pause.String()
+	})
+}
+
+// mountSmall mounts a disk of 256 MiB with extended attributes, which the server
+// keeps its own in, or says why it can't.
+func mountSmall(t *testing.T, at string) bool {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=256m", "spotrelay-test", at).CombinedOutput()
+	if err != nil {
+		t.Logf("mount: %v: %s", err, out)
+		return false
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", "-l", at).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	if err := setAttribute(at); err != nil {
+		t.Logf("extended attributes: %v", err)
+		return false
+	}
+	return true
+}
+
+// fill writes a file until there is no room.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	block := make([]byte, 1<<20)
+	_, _ = rand.Read(block) // it never fails
+	for size := len(block); size > 0; {
+		if _, err := file.Write(block[:size]); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
