@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -313,11 +314,12 @@ type journalFacts struct {
 	entries   int64
 	epochs    map[int64]bool
 	assigned  map[job.AttemptID]bool
+	classes   map[string]int // attempts ended, by class and cause
 }
 
 func (p *place) readJournal(ctx context.Context, b bucket.Bucket, run string) journalFacts {
 	p.t.Helper()
-	j := journalFacts{succeeded: map[job.AttemptID]int{}, launches: map[string]int{}, epochs: map[int64]bool{}, assigned: map[job.AttemptID]bool{}}
+	j := journalFacts{succeeded: map[job.AttemptID]int{}, launches: map[string]int{}, epochs: map[int64]bool{}, assigned: map[job.AttemptID]bool{}, classes: map[string]int{}}
 	ended := map[job.AttemptID]bool{}
 	for entry, err := range store.ReadJournal(ctx, b, run, 0) {
 		if err != nil {
@@ -342,7 +344,7 @@ func (p *place) readJournal(ctx context.Context, b bucket.Bucket, run string) jo
 	if objects != j.entries {
 		p.t.Errorf("%d objects in the journal, %d entries", objects, j.entries)
 	}
-	p.t.Logf("%d entries of %d tenures, %d launches, %d preemptions", j.entries, len(j.epochs), len(j.launches), j.preempted)
+	p.t.Logf("%d entries of %d tenures, %d launches, attempts ended: %v", j.entries, len(j.epochs), len(j.launches), j.classes)
 	return j
 }
 
@@ -365,6 +367,7 @@ func (j *journalFacts) note(t testing.TB, event plan.Event, ended map[job.Attemp
 			t.Errorf("%v ended twice", id)
 		}
 		ended[id] = true
+		j.classes[strings.TrimSuffix(fmt.Sprintf("%s/%s", event.AttemptEnded.Class, event.AttemptEnded.Cause), "/")]++
 		switch event.AttemptEnded.Class {
 		case job.Preempted:
 			j.preempted++

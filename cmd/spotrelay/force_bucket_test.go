@@ -39,19 +39,26 @@ func service(t *testing.T, root string) *servertest.Service {
 }
 
 // disturb makes a run, and disturbs it with one disaster after the other until
-// it ends. A disaster strikes after the journal grew, and ends by itself.
+// it ends: from its first checkpoint on, and each time that the journal grew
+// since the last one, each twice at most. A disaster ends by itself.
 func (f *force) disturb(b bucket.Bucket, disasters ...func(gone <-chan struct{}) string) {
 	f.t.Helper()
 	c := f.control("run", f.file)
+	await(f.t, "a checkpoint", c.gone, func() bool { return f.count(b, store.CheckpointPrefix(c.run, "walk", 0, 0)) > 0 })
 	order := f.chance.Perm(len(disasters))
 	struck := 0
-	for ; ; struck++ {
+	most := 2 * len(disasters)
+	if soak() {
+		most *= 10
+	}
+	for ; struck < most; struck++ {
 		if !passes(f.within(700*time.Millisecond), c.gone) {
 			break
 		}
-		before := f.entries(b, c.run)
+		journal := store.JournalPrefix(c.run)
+		before := f.count(b, journal)
 		f.t.Logf("after %d entries: %s", before, disasters[order[struck%len(order)]](c.gone))
-		if !await(f.t, "an entry in the journal", c.gone, func() bool { return f.entries(b, c.run) > before }) {
+		if !await(f.t, "an entry in the journal", c.gone, func() bool { return f.count(b, journal) > before }) {
 			break
 		}
 	}
@@ -62,13 +69,13 @@ func (f *force) disturb(b bucket.Bucket, disasters ...func(gone <-chan struct{})
 	f.check(c.run)
 }
 
-// entries counts the entries in a run's journal, for as long as it takes to
-// reach the bucket.
-func (f *force) entries(b bucket.Bucket, run string) (count int) {
+// count is the number of objects below a prefix, for as long as it takes until
+// the bucket can be listed.
+func (f *force) count(b bucket.Bucket, prefix string) (count int) {
 	f.t.Helper()
 	await(f.t, "a listing", nil, func() bool {
 		count = 0
-		for _, err := range b.List(f.t.Context(), store.JournalPrefix(run), "") {
+		for _, err := range b.List(f.t.Context(), prefix, "") {
 			if err != nil {
 				return false
 			}

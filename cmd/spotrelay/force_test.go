@@ -92,7 +92,7 @@ fleet "local" {
   config {
     max_instances = 40
     notice        = "500ms"
-    preempt_after = ["2500ms", "0s", "4s"]
+    preempt_after = ["2500ms", "0s", "4s", "6s", "0s", "5s"]
     share         = ["%[3]s"]
     pass_env      = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"]
   }

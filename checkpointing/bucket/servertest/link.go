@@ -78,6 +78,7 @@ func StartLink(t *testing.T, server *Server) *Link {
 	if err != nil {
 		t.Fatal(err)
 	}
+	zerolog.SetGlobalLevel(zerolog.Disabled) // it has loggers that can be had in no other way
 	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	proxy := toxiproxy.NewProxy(api, "bucket", "127.0.0.1:0", target.Host)
 	if err := proxy.Start(); err != nil {
