@@ -41,7 +41,7 @@ func service(t *testing.T, root string) *servertest.Service {
 // disturb makes a run, and disturbs it with one disaster after the other until
 // it ends: from its first checkpoint on, and each time that the journal grew
 // since the last one, each twice at most. A disaster ends by itself.
-func (f *force) disturb(b bucket.Bucket, disasters ...func(gone <-chan struct{}) string) {
+func (f *force) disturb(b bucket.Bucket, disasters ...func(gone <-chan struct{}) string) journalFacts {
 	f.t.Helper()
 	c := f.control("run", f.file)
 	await(f.t, "a checkpoint", c.gone, func() bool { return f.count(b, store.CheckpointPrefix(c.run, "walk", 0, 0)) > 0 })
@@ -66,7 +66,7 @@ func (f *force) disturb(b bucket.Bucket, disasters ...func(gone <-chan struct{})
 		f.t.Errorf("the run ended after %d disasters of %d", struck, len(disasters))
 	}
 	f.finish([]*controlling{c})
-	f.check(c.run)
+	return f.check(c.run)
 }
 
 // count is the number of objects below a prefix, for as long as it takes until
@@ -164,7 +164,7 @@ func TestServerFull(t *testing.T) {
 	b := f.open()
 	defer b.Close()
 	ballast := filepath.Join(root, "ballast")
-	f.disturb(b, func(gone <-chan struct{}) string {
+	j := f.disturb(b, func(gone <-chan struct{}) string {
 		fill(t, ballast)
 		_, err := b.Put(t.Context(), "acme-probe", bytes.NewReader(make([]byte, 1<<20)), bucket.Condition{})
 		if !errors.Is(err, bucket.ErrFull) && !errors.Is(err, bucket.ErrUnavailable) {
@@ -177,6 +177,9 @@ func TestServerFull(t *testing.T) {
 		}
 		return "filled the disk for " + pause.String()
 	})
+	if n := j.classes["infrastructure/agent-error"]; n > 0 {
+		t.Errorf("%d attempts ended for want of room in the bucket", n)
+	}
 }
 
 // mountSmall mounts a disk of 256 MiB with extended attributes, which the server

@@ -142,7 +142,7 @@ func (f *force) within(most time.Duration) time.Duration {
 
 // check holds a run that has ended to the promises, by its journal, the
 // provider, and the books of its tasks.
-func (f *force) check(run string) {
+func (f *force) check(run string) journalFacts {
 	f.t.Helper()
 	b := f.open()
 	defer b.Close()
@@ -157,6 +157,7 @@ func (f *force) check(run string) {
 	if got := f.read(filepath.Join(to, "value")); got != want {
 		f.t.Errorf("the sum of run %s is %q, want %q", run, got, want)
 	}
+	return j
 }
 
 // checkLedger holds what the tasks wrote down to the journal: each attempt that
