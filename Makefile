@@ -36,6 +36,7 @@ test: ## run all tests
 test-buckets: ## run the tests against real S3 and GCS servers, built once
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -p 1 -timeout $(TIMEOUT) ./checkpointing/bucket/...
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run TestStores ./checkpointing
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestServer(Killed|Full)|TestBadLink' ./cmd/spotrelay
 
 .PHONY: race
 race: ## run all tests with the race detector
