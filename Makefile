@@ -39,6 +39,7 @@ test: ## run all tests
 test-buckets: ## run the tests against real S3 and GCS servers, built once
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -p 1 -timeout $(TIMEOUT) ./checkpointing/bucket/...
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestStores|TestTwoAttempts' ./checkpointing
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestServer(Killed|Full)|TestBadLink' ./cmd/spotrelay
 
 .PHONY: test-plugins
 test-plugins: ## run the tests of the example plugins, on real machines too

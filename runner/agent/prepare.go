@@ -220,7 +220,7 @@ func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref,
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	err := retryUnavailable(ctx, t.agent.patience, func() error {
+	err := untilServed(ctx, t.agent.patience, func() error {
 		return t.agent.engine.Restore(ctx, ref, dir, checkpointing.RestoreOptions{})
 	})
 	if err != nil {
@@ -229,12 +229,13 @@ func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref,
 	return nil
 }
 
-// retryUnavailable repeats f while the bucket is unavailable, at most so long.
-func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error) error {
+// untilServed repeats f while the bucket is unavailable or full, at most so
+// long.
+func untilServed(ctx context.Context, atMost time.Duration, f func() error) error {
 	begun := time.Now()
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := f()
-		if err == nil || !isUnavailable(err) || ctx.Err() != nil || time.Since(begun) > atMost {
+		if err == nil || !mayPass(err) || ctx.Err() != nil || time.Since(begun) > atMost {
 			return err
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))
@@ -247,8 +248,11 @@ func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error)
 	}
 }
 
-// isUnavailable: the bucket failed in a way that may pass.
-func isUnavailable(err error) bool { return errors.Is(err, bucket.ErrUnavailable) }
+// mayPass: the bucket failed in a way that may pass. It cannot be reached, or
+// has no room until somebody makes some.
+func mayPass(err error) bool {
+	return errors.Is(err, bucket.ErrUnavailable) || errors.Is(err, bucket.ErrFull)
+}
 
 func manifestRef(m job.Manifest) checkpointing.Ref {
 	return checkpointing.Ref{Key: m.Key, Digest: m.Digest, Bytes: m.Bytes, Files: m.Files}

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
 )
@@ -200,8 +201,10 @@ func hintOf(err error) string {
 		return "don't write to the checkpoint directory while it is saved: write elsewhere and rename, or save in the foreground"
 	case errors.As(err, &broken) && broken.Hint != "":
 		return broken.Hint
-	case isUnavailable(err):
+	case errors.Is(err, bucket.ErrUnavailable):
 		return "the bucket cannot be reached now; the checkpoint before is untouched, try again"
+	case errors.Is(err, bucket.ErrFull):
+		return "the bucket is full; the checkpoint before is untouched, make room and try again"
 	}
 	return ""
 }
