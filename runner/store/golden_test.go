@@ -215,12 +215,13 @@ func lacking(got, want any, path string) []string {
 type filler struct {
 	maps  map[string]bool // paths of maps, whose names are data
 	count int64
+	open  map[reflect.Type]int // structs that are being filled: one may be in itself, once
 }
 
 // full is a value of which every field is set.
 func full[T any](f *filler, path string) T {
 	var value T
-	f.count = 0
+	f.count, f.open = 0, map[reflect.Type]int{}
 	f.fill(reflect.ValueOf(&value).Elem(), path)
 	return value
 }
@@ -246,6 +247,9 @@ func (f *filler) fill(v reflect.Value, path string) {
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		f.fill(v.Index(0), path+"[]")
 	case reflect.Map:
+		if f.open[v.Type().Elem()] > 1 {
+			return
+		}
 		f.maps[path] = true
 		value := reflect.New(v.Type().Elem()).Elem()
 		f.fill(value, path+".key")
@@ -267,6 +271,8 @@ func (f *filler) fill(v reflect.Value, path string) {
 }
 
 func (f *filler) fillStruct(v reflect.Value, path string) {
+	f.open[v.Type()]++
+	defer func() { f.open[v.Type()]-- }()
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name := nameOf(field)
