@@ -39,6 +39,7 @@ test: ## run all tests
 test-buckets: ## run the tests against real S3 and GCS servers, built once
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -p 1 -timeout $(TIMEOUT) ./checkpointing/bucket/...
 	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestStores|TestTwoAttempts' ./checkpointing
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout $(TIMEOUT) -run 'TestServer(Killed|Full)|TestBadLink' ./cmd/spotrelay
 
 .PHONY: test-plugins
 test-plugins: ## run the tests of the example plugins, on real machines too
@@ -51,7 +52,8 @@ test-model: ## compare the extract of AWS's service models with botocore's (apt 
 .PHONY: test-cloud
 test-cloud: ## rent a few instances on the real cloud: SPOTRELAY_TEST_CLOUD=yes and the rest, see CONTRIBUTING.md
 	@[ "$$SPOTRELAY_TEST_CLOUD" = yes ] || { echo 'test-cloud: this rents instances and costs money; CONTRIBUTING.md says how to allow it' >&2; exit 1; }
-	$(GO) test -count=1 -v -timeout 1h -run '^TestRealCloud$$' ./providers/...
+	$(GO) test -count=1 -v -timeout 1h -run '^TestRealCloud$$' ./providers/aws/...
+	[ -z "$$SPOTRELAY_TEST_GCP_PROJECT" ] || $(GO) test -count=1 -v -timeout 1h -run '^TestConformance$$' ./providers/gcp/relaytest
 
 .PHONY: race
 race: ## run all tests with the race detector

@@ -182,7 +182,10 @@ type AheadOptions struct {
 	// One file is read at a time.
 	BytesPerSecond int64
 	ReadPerSecond  int64
-	Progress       func(Progress)
+	// Reader is called by the goroutine that reads and hashes, before it does;
+	// it may lock that to its thread and lower the thread's priority. May be nil.
+	Reader   func()
+	Progress func(Progress)
 }
 
 // AheadResult is what was sent ahead.

@@ -17,6 +17,9 @@ type worker struct {
 
 // work does jobs until there are no more.
 func (r *reading) work() error {
+	if r.s.reader != nil {
+		r.s.reader()
+	}
 	w := &worker{r: r, opener: newOpener(r.s.scanner.root)}
 	defer w.opener.close()
 	for j := range r.jobs {

@@ -109,6 +109,7 @@ type saving struct {
 	base      *base
 	sent      *sent // what is sent and not committed
 	readers   int
+	reader    func()        // called by each of them first; may be nil
 	reads     *rate.Limiter // nil: unbounded
 	round     int
 	bytesRead int64

@@ -60,7 +60,10 @@ type NoticeMatch struct {
 	Deadline string `json:"deadline,omitempty"`
 	// DeadlineLayout is a Go time layout; "" is RFC 3339.
 	DeadlineLayout string `json:"deadline_layout,omitempty"`
-	// Lead is what is left when the answer has no deadline.
+	// Lead is what is left when the answer has no deadline. Of the sources of
+	// interruptions it is also how long the notice usually is, by which an
+	// agent plans before one has come; the environment variable
+	// SPOTRELAY_NOTICE_LEAD, set by the provider, is an instance's own.
 	Lead time.Duration `json:"lead,omitempty"`
 }
 

@@ -31,9 +31,9 @@ func newRunCommand() *cobra.Command {
   ` + bootstrap.VarConfig + `   what the controller says, as JSON
   ` + bootstrap.VarInstance + `       the instance's id
   ` + bootstrap.VarMetadata + `       the metadata service's address, if not the provider's own
-  ` + bootstrap.VarNoticeLead + `    what an interruption notice leaves, if not what the provider's probe says
   ` + bootstrap.VarHome + `           the folder to work in (` + defaultHome + `)
-  ` + bootstrap.VarUploadLimit + `   the most bytes to send in a second`,
+  ` + bootstrap.VarUploadLimit + `   the most bytes to send in a second
+  ` + bootstrap.VarNoticeLead + `    how long the interruption notice is, if not as the provider says`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd.Context()) },
 	}
@@ -98,6 +98,7 @@ func optionsFromEnvironment(getenv func(string) string) (agent.Options, error) {
 		if err != nil || lead <= 0 {
 			return agent.Options{}, fmt.Errorf("%s is %q: it must be a duration above zero, such as 120s", bootstrap.VarNoticeLead, text)
 		}
+		options.NoticeLead = lead
 		options.Config.SetNoticeLead(lead)
 	}
 	if limit := getenv(bootstrap.VarUploadLimit); limit != "" {

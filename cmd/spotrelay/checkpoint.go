@@ -48,11 +48,12 @@ type checkpoints struct {
 	engine checkpointing.Engine
 }
 
-// series is the checkpoints of one index, the newest last.
+// series is the checkpoints of one index and one directory, the newest last.
 type series struct {
 	task  *job.Task
 	at    int // of the task in the specification
 	index int
+	name  string // that the job file gives the directory, "" for none
 	refs  []checkpointing.Ref
 }
 
@@ -75,11 +76,20 @@ func (a *app) openCheckpoints(ctx context.Context, ref string) (*checkpoints, er
 
 func (c *checkpoints) close() { _ = c.bucket.Close() } // nothing is left to write
 
+// cutName cuts the name of a checkpoint directory off TASK:NAME or
+// TASK/INDEX:NAME. Without one it is the directory that has none.
+func cutName(text string) (task, name string, named bool) {
+	task, name, named = strings.Cut(text, ":")
+	return task, name, named
+}
+
 // all is the series of a run, or of TASK or TASK/INDEX of it; "" is the run.
-// An index that has saved nothing is not among them.
+// With :NAME it is the series of that name alone. An index that has saved
+// nothing is not among them.
 func (c *checkpoints) all(ctx context.Context, only string) ([]series, error) {
 	root := store.RunPrefix(c.run) + "checkpoints/"
 	prefix := root
+	only, name, named := cutName(only)
 	if only != "" {
 		which, err := parseTaskRef(only)
 		if err != nil {
@@ -90,52 +100,53 @@ func (c *checkpoints) all(ctx context.Context, only string) ([]series, error) {
 			return nil, err
 		}
 		if prefix = root + task.Name + "/"; which.index >= 0 {
-			prefix = store.CheckpointPrefix(c.run, task.Name, which.index, 0)
+			prefix += strconv.Itoa(which.index) + "/"
 		}
 	}
 	refs, err := c.engine.List(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
-	return c.group(root, refs), nil
+	list := c.group(refs)
+	if named {
+		list = slices.DeleteFunc(list, func(s series) bool { return s.name != name })
+	}
+	return list, nil
 }
 
 // group sorts checkpoints into series, these in the order of the job file.
-func (c *checkpoints) group(root string, refs []checkpointing.Ref) []series {
+func (c *checkpoints) group(refs []checkpointing.Ref) []series {
 	var list []series
 	for _, ref := range refs {
-		task, index, ok := c.ownerOf(strings.TrimPrefix(ref.Key, root))
+		task, index, name, ok := c.ownerOf(ref.Key)
 		if !ok {
 			continue
 		}
-		at := slices.IndexFunc(list, func(s series) bool { return s.at == task && s.index == index })
+		at := slices.IndexFunc(list, func(s series) bool { return s.at == task && s.index == index && s.name == name })
 		if at < 0 {
 			at = len(list)
-			list = append(list, series{task: &c.state.Spec.Tasks[task], at: task, index: index})
+			list = append(list, series{task: &c.state.Spec.Tasks[task], at: task, index: index, name: name})
 		}
 		list[at].refs = append(list[at].refs, ref)
 	}
 	slices.SortFunc(list, func(a, b series) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index))
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index), cmp.Compare(a.name, b.name))
 	})
 	return list
 }
 
-// ownerOf reads task/index/node/name.
-func (c *checkpoints) ownerOf(key string) (task, index int, ok bool) {
-	parts := strings.Split(key, "/")
-	if len(parts) != 4 || parts[2] != "0" {
-		return 0, 0, false
-	}
-	task = slices.IndexFunc(c.state.Spec.Tasks, func(t job.Task) bool { return t.Name == parts[0] })
-	index, err := strconv.Atoi(parts[1])
-	return task, index, err == nil && task >= 0 && index >= 0 && index < c.state.Spec.Tasks[task].Count
+// ownerOf is the index and directory that a checkpoint is of.
+func (c *checkpoints) ownerOf(key string) (task, index int, name string, ok bool) {
+	of, index, node, name, ok := store.SeriesOf(c.run, key)
+	task = slices.IndexFunc(c.state.Spec.Tasks, func(t job.Task) bool { return t.Name == of })
+	return task, index, name, ok && node == 0 && task >= 0 && index < c.state.Spec.Tasks[task].Count
 }
 
 // one is the series of TASK or TASK/INDEX, which must mean a single index that
-// has saved something.
-func (c *checkpoints) one(ctx context.Context, name string) (series, error) {
-	which, err := parseTaskRef(name)
+// has saved something; with :NAME that of the directory of that name.
+func (c *checkpoints) one(ctx context.Context, text string) (series, error) {
+	of, name, _ := cutName(text)
+	which, err := parseTaskRef(of)
 	if err != nil {
 		return series{}, err
 	}
@@ -146,22 +157,29 @@ func (c *checkpoints) one(ctx context.Context, name string) (series, error) {
 	if which.index, err = which.one(task); err != nil {
 		return series{}, err
 	}
-	list, err := c.all(ctx, fmt.Sprintf("%s/%d", task.Name, which.index))
+	list, err := c.all(ctx, fmt.Sprintf("%s/%d:%s", task.Name, which.index, name))
 	if err != nil {
 		return series{}, err
 	}
 	if len(list) == 0 {
-		return series{}, wrongCall("spotrelay checkpoint ls "+c.run+" lists those that there are", "task %s of run %s has no checkpoint", name, c.run)
+		return series{}, wrongCall("spotrelay checkpoint ls "+c.run+" lists those that there are", "task %s of run %s has no checkpoint", text, c.run)
 	}
 	return list[0], nil
 }
 
-// name is how people call the index.
-func (c *checkpoints) name(s series) string { return narrate.Name(c.state.Spec, s.task.Name, s.index) }
+// name is how people call the index, and with it the directory where that has
+// a name.
+func (c *checkpoints) name(s series) string {
+	name := narrate.Name(c.state.Spec, s.task.Name, s.index)
+	if s.name != "" {
+		name += ":" + s.name
+	}
+	return name
+}
 
 // prefix is that of the series' keys.
 func (c *checkpoints) prefix(s series) string {
-	return store.CheckpointPrefix(c.run, s.task.Name, s.index, 0)
+	return store.SeriesPrefix(c.run, s.task.Name, s.index, 0, s.name)
 }
 
 // find is the checkpoint of a series that an ID means.

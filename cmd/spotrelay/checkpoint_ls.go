@@ -44,6 +44,7 @@ type checkpointsJSON struct {
 type checkpointJSON struct {
 	Task    string      `json:"task"`
 	Index   int         `json:"index"`
+	Name    string      `json:"name,omitempty"` // of the directory
 	ID      string      `json:"id"`
 	Object  string      `json:"key"` // of the manifest
 	Digest  string      `json:"digest,omitempty"`
@@ -59,7 +60,7 @@ type checkpointJSON struct {
 
 func (c *checkpoints) view(s series, ref checkpointing.Ref) checkpointJSON {
 	view := checkpointJSON{
-		Task: s.task.Name, Index: s.index, ID: idText(ref.ID), Object: ref.Key, Digest: ref.Digest,
+		Task: s.task.Name, Index: s.index, Name: s.name, ID: idText(ref.ID), Object: ref.Key, Digest: ref.Digest,
 		Bytes: ref.Bytes, Files: ref.Files, Parent: parentText(ref), name: c.name(s),
 	}
 	if !ref.SavedAt.IsZero() {

@@ -68,6 +68,7 @@ type checkpointPruneJSON struct {
 type prunedJSON struct {
 	Task  string `json:"task"`
 	Index int    `json:"index"`
+	Name  string `json:"name,omitempty"` // of the directory
 	ID    string `json:"id"`
 	Key   string `json:"key"`
 	Error string `json:"error,omitempty"` // of a damaged one
@@ -109,7 +110,7 @@ func (c *checkpoints) prune(ctx context.Context, list []series, flags checkpoint
 			return report, err
 		}
 		for _, d := range keep[i].damaged {
-			report.Damaged = append(report.Damaged, prunedJSON{s.task.Name, s.index, idText(d.Ref.ID), d.Ref.Key, d.Err.Error(), c.name(s)})
+			report.Damaged = append(report.Damaged, prunedJSON{s.task.Name, s.index, s.name, idText(d.Ref.ID), d.Ref.Key, d.Err.Error(), c.name(s)})
 		}
 	}
 	for i, s := range list {
@@ -121,10 +122,10 @@ func (c *checkpoints) prune(ctx context.Context, list []series, flags checkpoint
 			return report, err
 		}
 		for _, ref := range result.Kept {
-			report.Kept = append(report.Kept, prunedJSON{s.task.Name, s.index, idText(ref.ID), ref.Key, "", c.name(s)})
+			report.Kept = append(report.Kept, prunedJSON{s.task.Name, s.index, s.name, idText(ref.ID), ref.Key, "", c.name(s)})
 		}
 		for _, ref := range result.Removed {
-			report.Removed = append(report.Removed, prunedJSON{s.task.Name, s.index, idText(ref.ID), ref.Key, "", c.name(s)})
+			report.Removed = append(report.Removed, prunedJSON{s.task.Name, s.index, s.name, idText(ref.ID), ref.Key, "", c.name(s)})
 		}
 	}
 	return report, nil

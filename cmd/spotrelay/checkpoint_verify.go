@@ -40,6 +40,7 @@ type checkpointVerifyJSON struct {
 type verifiedJSON struct {
 	Task    string       `json:"task"`
 	Index   int          `json:"index"`
+	Name    string       `json:"name,omitempty"` // of the directory
 	ID      string       `json:"id"`
 	Packs   int          `json:"packs"`
 	Chunks  int          `json:"chunks"` // that are whole
@@ -101,7 +102,7 @@ func (c *checkpoints) verify(ctx context.Context, s series, ref checkpointing.Re
 	if err != nil {
 		return verifiedJSON{}, err
 	}
-	found := verifiedJSON{Task: s.task.Name, Index: s.index, ID: idText(ref.ID), Packs: result.Packs, Chunks: result.Chunks, Damaged: []damageJSON{}}
+	found := verifiedJSON{Task: s.task.Name, Index: s.index, Name: s.name, ID: idText(ref.ID), Packs: result.Packs, Chunks: result.Chunks, Damaged: []damageJSON{}}
 	for _, err := range result.Damaged {
 		found.Damaged = append(found.Damaged, damageOf("", err))
 	}

@@ -85,6 +85,9 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 		return err
 	}
 	view := runView(ctx, b, state, at, true)
+	if view.Running, err = runningAttempts(ctx, b, state); err != nil {
+		return err
+	}
 	if a.json {
 		return a.printJSON(runsJSON{Version: jsonVersion, Runs: []runJSON{view}})
 	}
@@ -112,6 +115,7 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 		rows = append(rows, []string{i.ID, i.Fleet, narrate.Offer(i.Offer), string(i.Phase), fmt.Sprint(len(i.Attempts)), i.Where})
 	}
 	printTable(a.stdout, []string{"INSTANCE", "FLEET", "OFFER", "PHASE", "ATTEMPTS", "WHERE"}, rows)
+	a.printRunning(view.Running, state)
 	return nil
 }
 
@@ -134,6 +138,7 @@ type runJSON struct {
 	Controller string          `json:"controller,omitempty"`
 	Tasks      []taskJSON      `json:"tasks,omitempty"`
 	Living     []plan.Instance `json:"living,omitempty"`
+	Running    []runningJSON   `json:"running,omitempty"` // attempts, as their agents saw them last
 }
 
 type taskJSON struct {

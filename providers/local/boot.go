@@ -29,6 +29,7 @@ const (
 	variableMetadata    = "SPOTRELAY_METADATA"
 	variableHome        = "SPOTRELAY_HOME"
 	variableUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
+	variableNoticeLead  = "SPOTRELAY_NOTICE_LEAD"
 )
 
 // handedOn are the variables of the launcher's environment that an agent gets:
@@ -71,6 +72,9 @@ func agentEnvironment(folder instanceFolder, rec record, metadata string) []stri
 	merged[variableMetadata] = metadata
 	if rec.Bandwidth > 0 {
 		merged[variableUploadLimit] = strconv.FormatInt(rec.Bandwidth, 10)
+	}
+	if rec.NoticeLead > 0 {
+		merged[variableNoticeLead] = rec.NoticeLead.String()
 	}
 	environment := make([]string, 0, len(merged))
 	for name, text := range merged {

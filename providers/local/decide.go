@@ -169,7 +169,23 @@ func (c config) record(folder fleetFolder, offer providers.Offer, request provid
 		Bandwidth: c.bandwidth, Share: c.share,
 		Environment: environmentOf(os.Environ(), c.passEnv),
 		Script:      c.script(offer.Capacity, past.Counts),
+		NoticeLead:  c.noticeLead(offer.Capacity, past.Counts),
 	}
+}
+
+// noticeLead is how long a notice of the instance is: the shortest of those in
+// its script, else what the fleet has for spot.
+func (c config) noticeLead(capacity providers.CapacityType, counts map[providers.CapacityType]int) time.Duration {
+	lead := time.Duration(0)
+	for _, s := range c.script(capacity, counts) {
+		if s.Action == actionPreempt && (lead == 0 || s.Notice < lead) {
+			lead = s.Notice
+		}
+	}
+	if lead == 0 && capacity == providers.Spot {
+		return c.notice
+	}
+	return lead
 }
 
 // script of the instance that is the last of its run by counts.

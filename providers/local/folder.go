@@ -235,7 +235,9 @@ type record struct {
 	Network   string              `json:"network"`
 	Isolation string              `json:"isolation"`
 	Bandwidth int64               `json:"bandwidth,omitempty"`
-	Share     []string            `json:"share,omitempty"`
+	// NoticeLead is how long ahead its notice comes, 0 for none.
+	NoticeLead time.Duration `json:"notice_lead,omitempty"`
+	Share      []string      `json:"share,omitempty"`
 	// Environment that is handed on from the launcher, "NAME=value".
 	Environment []string `json:"environment,omitempty"`
 	Script      []step   `json:"script,omitempty"`

@@ -31,9 +31,12 @@ type Options struct {
 	Metadata string
 	// UploadLimit bounds sending, in bytes a second; 0 is unbounded.
 	UploadLimit int64
-	Version     string // of this program
-	Bucket      bucket.Bucket
-	Logger      *slog.Logger
+	// NoticeLead is how long ahead this instance's notice comes; 0 is as the
+	// probe says.
+	NoticeLead time.Duration
+	Version    string // of this program
+	Bucket     bucket.Bucket
+	Logger     *slog.Logger
 	// Environ is the agent's own environment, of which tasks get a part.
 	Environ []string
 	// Reap: this process is the first of its namespace, or may become a
@@ -84,6 +87,9 @@ type Agent struct {
 	sockets         spareServers
 	bandwidth       *bandwidth
 	rig             *Rig
+	courier         *courier
+	noticeLead      time.Duration // how long a notice usually is, 0: not known
+	lookEvery       time.Duration
 	hub             *hub
 	report          *reporter
 
@@ -142,10 +148,13 @@ func New(o Options) (*Agent, error) {
 		wake:      make(chan struct{}, 1),
 		reap:      o.Reap,
 		rig:       o.Rig,
+		lookEvery: lookEvery,
 		phase:     job.PhaseReady,
 		running:   map[job.AttemptID]*attempt{},
 		known:     map[job.AttemptID]bool{},
 	}
+	a.courier = newCourier(a)
+	a.noticeLead = cmp.Or(max(o.NoticeLead, 0), leadOf(o.Config.Notice))
 	a.fixedHome = cmp.Or(o.FixedHome, defaultFixedHome)
 	a.life, a.endLife = context.WithCancel(context.Background())
 	a.taskEnvironment = baseEnvironment(o.Environ, filepath.Join(home, "bin"))
@@ -175,6 +184,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer work.Wait()
 	defer a.endLife()
 	work.Go(func() { a.follow(&work) })
+	work.Go(func() { a.courier.run(a.life) })
 	for {
 		select {
 		case <-a.life.Done():

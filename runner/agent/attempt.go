@@ -29,11 +29,12 @@ type attempt struct {
 	noticeFile string
 	socketPath string
 
-	output *output // the task's log
-	saver  *saver  // nil without a checkpoint
+	output *output  // the task's log
+	savers []*saver // of the checkpoints; none without one
 	// transparent is nil unless the checkpoint's method is criu.
 	transparent *transparent
-	frozen      bool // it was dumped and ended
+	frozen      bool      // it was dumped and ended
+	noticed     time.Time // until when it may write, as the notice file says
 
 	begun time.Time // acceptance, with the monotonic clock
 	// preparing ends when the attempt is told to stop.
@@ -49,6 +50,7 @@ type attempt struct {
 	end      job.AttemptEnd // filled as things happen
 	stops    []stop
 	deadline time.Time // the earliest of the stops', zero for none
+	window   time.Time // when the task was told of it
 	cgroup   *cgroup
 }
 
@@ -95,7 +97,9 @@ func newAttempt(a *Agent, assignment job.Assignment, serial int) *attempt {
 			t.work, t.noticeFile, t.socketPath = filepath.Join(t.dir, "work"), filepath.Join(t.dir, "notice.json"), filepath.Join(t.dir, "s")
 			t.transparent = &transparent{t: t}
 		}
-		t.saver = newSaver(t)
+	}
+	for i, c := range assignment.Execution.Checkpoints() {
+		t.savers = append(t.savers, newSaver(t, c, i))
 	}
 	return t
 }
@@ -109,17 +113,13 @@ func (t *attempt) run() job.AttemptEnd {
 	} else if err := t.execute(); err != nil {
 		t.blame(err)
 	}
-	if t.saver != nil {
-		t.saver.close()
-	}
+	t.closeSavers()
 	t.output.close(t.commitContext(logPatience))
 	t.mu.Lock()
 	t.end.Ended = time.Now()
 	t.end.Elapsed = job.Duration(time.Since(t.begun))
 	t.end.LogBytes = t.output.written()
-	if t.saver != nil {
-		t.end.Saved, t.end.Saves = t.saver.committed()
-	}
+	t.end.Saved, t.end.Saves = t.committed()
 	end := t.end
 	t.mu.Unlock()
 	t.clean()
@@ -170,8 +170,9 @@ func startFault(err error) error {
 	}}
 }
 
-func restoreFault(err error) error {
-	return &fault{err: err, mark: func(end *job.AttemptEnd, err error) { end.RestoreError = err.Error() }}
+// restoreFault is of the checkpoint with that key; "" is the only one.
+func restoreFault(key string, err error) error {
+	return &fault{err: err, mark: func(end *job.AttemptEnd, err error) { end.RestoreError, end.RestoreKey = err.Error(), key }}
 }
 
 func outputFault(err error) error {
@@ -273,10 +274,8 @@ func (t *attempt) status() job.AttemptStatus {
 		s.Usage = cg.usage()
 	}
 	s.LogBytes = t.output.written()
-	if t.saver != nil {
-		s.Checkpoint, s.Saves = t.saver.committed()
-		s.Saving = t.saver.saving()
-	}
+	s.Checkpoint, s.Saves = t.committed()
+	s.Saving, s.Forecast = t.saving(), t.forecasts()
 	return s
 }
 

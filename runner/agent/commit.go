@@ -17,7 +17,7 @@ import (
 )
 
 // commitPatience is how long a result waits for a bucket that cannot be
-// reached, when nothing hurries: a bucket's outage must not cost finished work.
+// reached or is full, when nothing hurries: that must not cost finished work.
 const commitPatience = 6 * time.Hour
 
 // commit commits what the ended command leaves: on exit 0 the output, and the
@@ -36,14 +36,12 @@ func (t *attempt) commit() error {
 	if succeeded {
 		err = t.commitOutput(ctx)
 	}
-	nothing := t.saver == nil || t.transparent != nil && !t.transparent.dumped()
+	nothing := len(t.savers) == 0 || t.transparent != nil && !t.transparent.dumped()
 	if nothing || !succeeded && !(code == job.ExitSaved && !killed) && len(stops) == 0 {
-		if t.saver != nil {
-			t.saver.close() // what it is saving now may be half written
-		}
+		t.closeSavers() // what is being saved now may be half written
 		return err
 	}
-	saveErr := t.saver.last(ctx)
+	saveErr := t.saveLast(ctx)
 	switch {
 	case saveErr == nil:
 	case isFull(saveErr):
@@ -96,7 +94,8 @@ func (t *attempt) commitOutput(ctx context.Context) error {
 		return outputFault(fmt.Errorf("the output %s cannot be read: %w", t.job.Execution.Output.Path, err))
 	}
 	var result checkpointing.SaveResult
-	err = retryUnavailable(ctx, commitPatience, func() (err error) {
+	defer t.agent.courier.hold()()
+	err = untilServed(ctx, commitPatience, func() (err error) {
 		result, err = t.agent.engine.Save(ctx, dir, checkpointing.SaveOptions{
 			Key:            store.OutputKey(t.agent.config.Run, t.id),
 			ID:             checkpointing.ID{Attempt: t.id.Attempt, Sequence: 1},
@@ -113,7 +112,7 @@ func (t *attempt) commitOutput(ctx context.Context) error {
 	default:
 		return outputFault(fmt.Errorf("the output %s cannot be read: %w", t.job.Execution.Output.Path, err))
 	}
-	t.agent.bandwidth.measured(result.BytesSent, result.Elapsed)
+	t.agent.bandwidth.saved(result)
 	t.record(func(end *job.AttemptEnd) {
 		end.Committed = true
 		end.Output = &job.Manifest{Key: result.Ref.Key, Digest: result.Ref.Digest, Bytes: result.Ref.Bytes, Files: result.Ref.Files}

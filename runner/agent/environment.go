@@ -22,7 +22,7 @@ const (
 	varCount      = "SPOTRELAY_COUNT"
 	varKey        = "SPOTRELAY_KEY"
 	varAttempt    = "SPOTRELAY_ATTEMPT"
-	varCheckpoint = "SPOTRELAY_CHECKPOINT_DIR"
+	varCheckpoint = "SPOTRELAY_CHECKPOINT_DIR" // and _ with the name, of a checkpoint that has one
 	varResumed    = "SPOTRELAY_RESUMED"
 	varOutput     = "SPOTRELAY_OUTPUT_DIR"
 	varInput      = "SPOTRELAY_INPUT_DIR_" // and the task's name
@@ -91,8 +91,14 @@ func (t *attempt) environment() environment {
 	if t.job.Restore != nil {
 		env[varResumed] = "1"
 	}
-	if dir := t.checkpointDir(); dir != "" && t.transparent == nil {
-		env[varCheckpoint] = dir
+	if t.transparent == nil {
+		for _, s := range t.savers {
+			name := varCheckpoint
+			if s.spec.Name != "" {
+				name += "_" + variableName(s.spec.Name)
+			}
+			env[name] = s.dir
+		}
 	}
 	if dir := t.outputDir(); dir != "" {
 		env[varOutput] = dir
@@ -127,7 +133,7 @@ func (t *attempt) setupEnvironment() environment {
 // they have gone; no other attempt has it.
 func (t *attempt) marker() string { return varNotice + "=" + t.noticeFile }
 
-// variableName is a task's name within the name of a variable.
+// variableName is a task's or checkpoint's name within the name of a variable.
 func variableName(task string) string {
 	return strings.ToUpper(strings.ReplaceAll(task, "-", "_"))
 }

@@ -4,10 +4,8 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -24,9 +22,6 @@ const (
 	defaultKillAfter = 10 * time.Second
 	// drainFor bounds the wait for the last output after the last process.
 	drainFor = 5 * time.Second
-	// replan is how often the remaining seconds of a window are planned anew
-	// while a task is still at work.
-	replan = 500 * time.Millisecond
 )
 
 // runSetup runs the setup command in dir. Its log is this attempt's.
@@ -175,9 +170,9 @@ func (t *attempt) execute() error {
 		t.transparent.running(tree)
 	}
 	t.setStep(job.StepRunning)
-	stopSaves := t.saveNowAndThen()
+	stopTending := t.tend()
 	signalled := t.await(tree.process)
-	stopSaves()
+	stopTending()
 	if t.transparent != nil {
 		t.transparent.running(nil)
 	}
@@ -218,167 +213,6 @@ func (t *attempt) startCommand() (*tree, error) {
 	return nil, startFault(fmt.Errorf("the command %s could not be started: %w", argv[0], err))
 }
 
-// await waits for the process and meanwhile sees to its timeout and to the
-// stops: first the signal, then, when the time for that is up, SIGKILL. It is
-// whether the process was signalled while it ran.
-func (t *attempt) await(p *process) (signalled bool) {
-	var timeout <-chan time.Time
-	if d := t.job.Execution.Timeout.D(); d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		timeout = timer.C
-	}
-	var s *stopping
-	kill := time.NewTimer(time.Hour)
-	kill.Stop()
-	defer kill.Stop()
-	for {
-		select {
-		case <-p.done:
-			return s != nil
-		case <-timeout:
-			t.tell(stop{reason: stopTimeout})
-		case <-t.agent.life.Done():
-			p.signal(syscall.SIGKILL)
-			<-p.done
-			return s != nil
-		case <-t.poked:
-		case <-kill.C:
-			if time.Until(s.killTime(t)) <= 0 {
-				t.killTask(p)
-				continue // and wait for its end
-			}
-		}
-		if stops, _ := t.told(); len(stops) > 0 {
-			select {
-			case <-p.done: // it ended by itself before the signal
-				return s != nil
-			default:
-			}
-			switch {
-			case s != nil:
-			case t.freeze(p, stops):
-				s = &stopping{signalled: time.Now(), killAfter: defaultKillAfter}
-			default:
-				s = t.signalTask(p, stops)
-			}
-			kill.Reset(max(0, min(replan, time.Until(s.killTime(t)))))
-		}
-	}
-}
-
-// stopping is a task that was told to stop.
-type stopping struct {
-	signalled time.Time
-	killAfter time.Duration
-
-	looked   time.Time // when the bytes to save were last counted
-	saveTime time.Duration
-}
-
-// signalTask tells the task, by a file and by its signal.
-func (t *attempt) signalTask(p *process, stops []stop) *stopping {
-	for _, s := range stops {
-		if s.notice != nil {
-			t.writeNotice(s)
-		}
-	}
-	sig := signalNumber(t.job.Execution.Signal)
-	p.signal(sig)
-	now := time.Now()
-	t.record(func(end *job.AttemptEnd) { end.SignalSent = true })
-	t.setStep(job.StepStopping)
-	t.log.Info("told the task to stop", "reason", stops[0].reason, "signal", unix.SignalName(sig))
-	t.output.note("%s: sent %s", stopText(stops[0]), unix.SignalName(sig))
-	after := t.job.Execution.KillAfter.D()
-	if after <= 0 {
-		after = defaultKillAfter
-	}
-	return &stopping{signalled: now, killAfter: after}
-}
-
-// killTime is when the task's time is up. Before a deadline it has all the time
-// that the last save leaves, since work done in it is work not lost; without
-// one, and when it was told to stop for another reason as well, KillAfter from
-// the signal on.
-func (s *stopping) killTime(t *attempt) time.Time {
-	patience := s.signalled.Add(s.killAfter)
-	stops, deadline := t.told()
-	if deadline.IsZero() {
-		return patience
-	}
-	window := deadline.Sub(s.signalled)
-	margin := min(max(window/10, 100*time.Millisecond), 2*time.Second)
-	planned := deadline.Add(-margin - s.planSave(t))
-	for _, other := range stops {
-		if other.deadline.IsZero() && patience.Before(planned) {
-			return patience
-		}
-	}
-	return planned
-}
-
-// planSave is how long the last save will take, by the bytes that differ from
-// the last checkpoint and the bandwidth measured so far. Counting again waits
-// ten times as long as a count takes.
-func (s *stopping) planSave(t *attempt) time.Duration {
-	if t.saver == nil {
-		return 0
-	}
-	if pause := max(replan, 10*t.saver.lookTime()); s.looked.IsZero() || time.Since(s.looked) >= pause {
-		s.saveTime = t.agent.bandwidth.timeFor(t.saver.unsaved())
-		s.looked = time.Now()
-	}
-	return s.saveTime
-}
-
-// killTask kills the whole tree.
-func (t *attempt) killTask(p *process) {
-	select {
-	case <-p.done:
-		return
-	default:
-	}
-	t.output.note("it did not end in time: sent SIGKILL")
-	p.signal(syscall.SIGKILL)
-	t.mu.Lock()
-	cg := t.cgroup
-	t.mu.Unlock()
-	cg.kill()
-}
-
-// noticeDocument is the content of SPOTRELAY_NOTICE_FILE.
-type noticeDocument struct {
-	Action   string  `json:"action"`
-	Deadline string  `json:"deadline,omitempty"` // RFC 3339, by the instance's clock
-	Seconds  float64 `json:"seconds"`            // left when it was written; 0 when nobody knows
-}
-
-// writeNotice writes the notice file, whole.
-func (t *attempt) writeNotice(s stop) {
-	document := noticeDocument{Action: s.notice.Action}
-	if document.Action == "" {
-		document.Action = string(s.notice.Kind)
-	}
-	if !s.notice.Deadline.IsZero() {
-		document.Deadline = s.notice.Deadline.UTC().Format(time.RFC3339)
-	}
-	if !s.deadline.IsZero() {
-		document.Seconds = max(0, time.Until(s.deadline).Round(time.Millisecond).Seconds())
-	}
-	data, err := json.Marshal(document)
-	if err == nil {
-		temporary := t.noticeFile + ".new"
-		if err = os.WriteFile(temporary, append(data, '\n'), 0o644); err == nil {
-			err = os.Rename(temporary, t.noticeFile)
-		}
-	}
-	if err != nil {
-		t.warn("the notice file could not be written: %v", err)
-		t.record(func(end *job.AttemptEnd) { end.AgentFull = end.AgentFull || isFull(err) })
-	}
-}
-
 // recordExit writes down how the tree ended.
 func (t *attempt) recordExit(tr *tree, signalled bool) {
 	status := tr.process.status
@@ -407,38 +241,9 @@ func (t *attempt) recordExit(tr *tree, signalled bool) {
 	t.log.Info("the task ended", "end", endText(status), "oom_kills", tr.oomKills, "strays", tr.strays)
 }
 
-// signalNumber is the signal by its name; a name nobody knows is SIGTERM.
-func signalNumber(name string) syscall.Signal {
-	if sig := unix.SignalNum(name); sig != 0 {
-		return sig
-	}
-	return defaultSignal
-}
-
 func endText(status syscall.WaitStatus) string {
 	if status.Signaled() {
 		return "signal " + unix.SignalName(status.Signal())
 	}
 	return fmt.Sprintf("exit code %d", status.ExitStatus())
-}
-
-func stopText(s stop) string {
-	switch s.reason {
-	case stopNotice:
-		text := "interruption notice"
-		if s.notice != nil && s.notice.Kind != job.NoticeInterruption {
-			text = string(s.notice.Kind) + " notice"
-		}
-		if !s.deadline.IsZero() {
-			text += fmt.Sprintf(" (%s left)", time.Until(s.deadline).Round(time.Second))
-		}
-		return text
-	case stopTimeout:
-		return "the timeout fired"
-	case stopCancel:
-		return "cancelled"
-	case stopOS:
-		return "the operating system is stopping"
-	}
-	return "nobody controls the run any more"
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -199,21 +200,32 @@ func TestLookPath(t *testing.T) {
 }
 
 func TestBandwidth(t *testing.T) {
+	if p := (&bandwidth{}).pace(); p.Measured || p.Send != assumedRate {
+		t.Errorf("without a limit and a measure: %+v", p)
+	}
 	b := bandwidth{limit: 1000}
-	if got := b.timeFor(2000); got != commitTime+2*time.Second {
-		t.Errorf("before a measure: %s", got)
-	}
-	b.measured(1000, time.Hour) // too little to tell
-	b.measured(10<<20, time.Second)
-	if got := b.timeFor(20 << 20); got != commitTime+2*time.Second {
-		t.Errorf("after a measure: %s", got)
-	}
-}
-
-func TestBytesText(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 bytes", 999: "999 bytes", 1000: "1.0 kB", 3_100_000: "3.1 MB", 5e18: "5000.0 PB"} {
-		if got := bytesText(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
+	for _, step := range []struct {
+		name       string
+		take       func()
+		send, read float64
+		measured   bool
+	}{
+		{"nothing", func() {}, 1000, 0, false},
+		{"too little to tell", func() { b.measured(1000, time.Hour) }, 1000, 0, false},
+		{"mostly the way there and back", func() { b.measured(1<<20, 10*time.Millisecond) }, 1000, 0, false},
+		{"what was held back says nothing yet", func() { b.slow(100<<20, time.Second) }, 1000, 0, false},
+		{"a save", func() { b.measured(10<<20, time.Second) }, 10 << 20, 0, true},
+		{"a short one shows that it is faster", func() { b.measured(1<<20, 50*time.Millisecond) }, 20 << 20, 0, true},
+		{"and not that it is slower", func() { b.measured(1<<20, time.Second/2) }, 20 << 20, 0, true},
+		{"held back, and faster all the same", func() { b.slow(120<<20, 4*time.Second) }, 30 << 20, 0, true},
+		{"another save moves it a quarter", func() { b.measured(10<<20, time.Second) }, 25 << 20, 0, true},
+		{"a save that reads", func() {
+			b.saved(checkpointing.SaveResult{BytesRead: 1 << 30, BytesSent: 25 << 20, Elapsed: 4 * time.Second})
+		}, (25 << 20) - (75<<20)/16.0, 256 << 20, true},
+	} {
+		step.take()
+		if p := b.pace(); p.Send != step.send || p.Read != step.read || p.Measured != step.measured {
+			t.Errorf("%s: %+v, want %.0f, %.0f", step.name, p, step.send, step.read)
 		}
 	}
 }
@@ -239,8 +251,8 @@ func FuzzAssignment(f *testing.F) {
 		}
 		at := &attempt{agent: &Agent{taskEnvironment: environment{}}, id: a.AttemptID, job: a, dir: "/home/attempts/x", work: "/home/attempts/x/work"}
 		paths := []string{filepath.Join("/home/attempts", fmt.Sprintf("%s-%d-%d", a.Task, a.Index, a.Attempt))}
-		if dir := at.checkpointDir(); dir != "" {
-			paths = append(paths, dir)
+		for _, c := range a.Execution.Checkpoints() {
+			paths = append(paths, at.dirOf(c))
 		}
 		if dir := at.outputDir(); dir != "" {
 			paths = append(paths, dir)

@@ -5,6 +5,7 @@ package agent
 import (
 	"time"
 
+	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/runner/agent/notice"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
@@ -28,6 +29,20 @@ func (a *Agent) watchNotices() {
 		return
 	}
 	notice.New(*a.config.Notice, a.metadata, a.log).Run(a.life, a.noticed)
+}
+
+// leadOf is how long the notice of an interruption is at least, by the probe;
+// 0 when it does not say.
+func leadOf(probe *providers.NoticeProbe) (lead time.Duration) {
+	if probe == nil {
+		return 0
+	}
+	for _, source := range probe.Sources {
+		if of := source.Match.Lead; source.Kind == string(job.NoticeInterruption) && of > 0 && (lead == 0 || of < lead) {
+			lead = of
+		}
+	}
+	return lead
 }
 
 // noticed takes in what a source says now.
@@ -87,9 +102,7 @@ func (a *Agent) act(n *job.Notice) {
 // saveEarly has every checkpoint saved now. Called with the lock held.
 func (a *Agent) saveEarly() {
 	for _, t := range a.all() {
-		if t.saver != nil {
-			go t.saveInBackground()
-		}
+		go t.saveInBackground()
 	}
 }
 

@@ -10,12 +10,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/runner/agent/window"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
@@ -42,10 +44,14 @@ func (t *attempt) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, dir := range []string{t.checkpointDir(), t.outputDir()} {
-		if dir == "" {
-			continue
-		}
+	dirs := []string{t.work}
+	for _, s := range t.savers {
+		dirs = append(dirs, s.dir)
+	}
+	if dir := t.outputDir(); dir != "" {
+		dirs = append(dirs, dir)
+	}
+	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("making %s: %w", dir, err)
 		}
@@ -89,11 +95,10 @@ func checkAssignment(a job.Assignment) error {
 	if len(a.Execution.Command) == 0 || a.Execution.Command[0] == "" {
 		return errors.New("the assignment has no command")
 	}
-	if c := a.Execution.Checkpoint; c != nil && c.Method != "" && c.Method != job.CheckpointCRIU {
-		return fmt.Errorf("this agent does not know the checkpoint method %q", c.Method)
-	}
-	if c := a.Execution.Checkpoint; c != nil && c.Method == "" && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == ".") {
-		return fmt.Errorf("the checkpoint's path %q is not below the working directory", c.Path)
+	for _, c := range a.Execution.Checkpoints() {
+		if err := checkCheckpoint(c); err != nil {
+			return err
+		}
 	}
 	if o := a.Execution.Output; o != nil && !filepath.IsLocal(o.Path) {
 		return fmt.Errorf("the output's path %q is not below the working directory", o.Path)
@@ -106,15 +111,16 @@ func checkAssignment(a job.Assignment) error {
 	return nil
 }
 
-// checkpointDir is the directory that is saved, "" for none.
-func (t *attempt) checkpointDir() string {
-	if t.transparent != nil {
-		return filepath.Join(t.dir, "checkpoint")
+func checkCheckpoint(c job.Checkpoint) error {
+	switch {
+	case c.Method != "" && c.Method != job.CheckpointCRIU:
+		return fmt.Errorf("this agent does not know the checkpoint method %q", c.Method)
+	case c.Method == "" && (!filepath.IsLocal(c.Path) || filepath.Clean(c.Path) == "."):
+		return fmt.Errorf("the checkpoint's path %q is not below the working directory", c.Path)
+	case c.Name != "" && (!filepath.IsLocal(c.Name) || filepath.Base(c.Name) != c.Name):
+		return fmt.Errorf("%q cannot be the name of a checkpoint", c.Name)
 	}
-	if c := t.job.Execution.Checkpoint; c != nil {
-		return filepath.Join(t.work, c.Path)
-	}
-	return ""
+	return nil
 }
 
 // outputDir is the directory that is committed on success, "" for none.
@@ -178,23 +184,34 @@ func (t *attempt) fillWorkdir(ctx context.Context, dir string) error {
 	return t.fetch(ctx, "the workdir", manifestRef(*t.job.Workdir), dir)
 }
 
-// restore puts the named checkpoint in place. One that cannot be restored ends
+// restore puts the named checkpoints in place. One that cannot be restored ends
 // the attempt: going on from nothing would bury it.
 func (t *attempt) restore(ctx context.Context) error {
-	ref := t.job.Restore
-	if ref == nil {
+	if t.job.Restore == nil {
 		return nil
 	}
-	if t.saver == nil {
-		return restoreFault(fmt.Errorf("checkpoint %s was to be restored, and the task has no checkpoint directory", ref.Key))
+	for _, name := range t.job.Restore.Series() {
+		ref, _ := t.job.Restore.Of(name)
+		i := slices.IndexFunc(t.savers, func(s *saver) bool { return s.spec.Name == name })
+		if i < 0 {
+			return restoreFault(ref.Key, fmt.Errorf("checkpoint %s was to be restored, and the task has no such checkpoint directory", ref.Key))
+		}
+		if err := t.savers[i].restore(ctx, ref); err != nil {
+			return err
+		}
 	}
-	begun := time.Now()
-	err := t.fetch(ctx, "checkpoint "+ref.Key, checkpointRef(*ref), t.checkpointDir())
+	return nil
+}
+
+// restore puts the checkpoint that was named in place.
+func (s *saver) restore(ctx context.Context, ref job.CheckpointRef) error {
+	t, begun := s.t, time.Now()
+	err := t.fetch(ctx, "checkpoint "+ref.Key, checkpointRef(ref), s.dir)
 	var broken *checkpointing.Error
 	switch {
 	case err == nil:
 	case errors.As(err, &broken) && broken.Code != checkpointing.CodeFull, errors.Is(err, bucket.ErrNotFound):
-		return restoreFault(err)
+		return restoreFault(ref.Key, err)
 	default:
 		return err
 	}
@@ -203,9 +220,9 @@ func (t *attempt) restore(ctx context.Context) error {
 			return err
 		}
 	}
-	t.saver.startFrom(*ref)
-	t.output.note("attempt %d on %s, restored checkpoint %d-%d (%s in %s)", t.id.Attempt, t.agent.instance,
-		ref.Attempt, ref.Sequence, bytesText(ref.Bytes), time.Since(begun).Round(time.Millisecond))
+	s.startFrom(ref)
+	t.output.note("attempt %d on %s, restored checkpoint %s%d-%d (%s in %s)", t.id.Attempt, t.agent.instance,
+		s.label(), ref.Attempt, ref.Sequence, window.Bytes(ref.Bytes), time.Since(begun).Round(time.Millisecond))
 	return nil
 }
 
@@ -215,7 +232,7 @@ func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref,
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	err := retryUnavailable(ctx, t.agent.patience, func() error {
+	err := untilServed(ctx, t.agent.patience, func() error {
 		return t.agent.engine.Restore(ctx, ref, dir, checkpointing.RestoreOptions{})
 	})
 	if err != nil {
@@ -224,12 +241,13 @@ func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref,
 	return nil
 }
 
-// retryUnavailable repeats f while the bucket is unavailable, at most so long.
-func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error) error {
+// untilServed repeats f while the bucket is unavailable or full, at most so
+// long.
+func untilServed(ctx context.Context, atMost time.Duration, f func() error) error {
 	begun := time.Now()
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := f()
-		if err == nil || !isUnavailable(err) || ctx.Err() != nil || time.Since(begun) > atMost {
+		if err == nil || !mayPass(err) || ctx.Err() != nil || time.Since(begun) > atMost {
 			return err
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))
@@ -242,8 +260,11 @@ func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error)
 	}
 }
 
-// isUnavailable: the bucket failed in a way that may pass.
-func isUnavailable(err error) bool { return errors.Is(err, bucket.ErrUnavailable) }
+// mayPass: the bucket failed in a way that may pass. It cannot be reached, or
+// has no room until somebody makes some.
+func mayPass(err error) bool {
+	return errors.Is(err, bucket.ErrUnavailable) || errors.Is(err, bucket.ErrFull)
+}
 
 func manifestRef(m job.Manifest) checkpointing.Ref {
 	return checkpointing.Ref{Key: m.Key, Digest: m.Digest, Bytes: m.Bytes, Files: m.Files}

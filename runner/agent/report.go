@@ -25,6 +25,7 @@ type reporter struct {
 	snapshot  func() job.Status
 
 	changed chan struct{}
+	version string // of the status that was written last; of run's goroutine
 
 	mu        sync.Mutex
 	wanted    int64         // rises with every change
@@ -124,9 +125,11 @@ func (r *reporter) write(ctx context.Context) error {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	if _, err := store.WriteStatus(ctx, r.bucket, r.snapshot()); err != nil {
+	written, err := store.WriteStatus(ctx, r.bucket, r.snapshot(), r.version)
+	if err != nil {
 		return err
 	}
+	r.version = written.Version
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if covers > r.delivered {

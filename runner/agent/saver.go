@@ -5,24 +5,27 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
+	"github.com/spotrelay/spotrelay/runner/agent/window"
 	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
 
-// saver saves an attempt's checkpoint directory: one save at a time, numbers
-// that rise.
+// saver saves one of an attempt's checkpoint directories: one save at a time,
+// numbers that rise.
 type saver struct {
-	t   *attempt
-	dir string
-	log *slog.Logger
+	t     *attempt
+	spec  job.Checkpoint
+	order int // among the attempt's
+	dir   string
+	log   *slog.Logger
 
 	turn chan struct{} // held while saving
 	// background ends when the attempt's command has ended without a last save.
@@ -31,13 +34,23 @@ type saver struct {
 
 	mu     sync.Mutex
 	closed bool
-	next   int64              // sequence of the next save
-	base   *checkpointing.Ref // newest known checkpoint, this attempt's or the restored one
-	print  footprint          // of the directory when base was saved
-	ours   *job.CheckpointRef // newest committed by this attempt
-	count  int                // committed by this attempt
-	busy   bool
-	failed string // the last save's error, "" when it was committed
+	// finished: the last save was made or given up.
+	finished bool
+	next     int64              // sequence of the next save
+	base     *checkpointing.Ref // newest known checkpoint, this attempt's or the restored one
+	print    footprint          // of the directory when base was saved
+	pinned   string             // key of what was restored: known to be whole
+	ours     *job.CheckpointRef // newest committed by this attempt
+	count    int                // committed by this attempt
+	busy     bool
+	failed   string    // the last save's error, "" when it was committed
+	at       time.Time // of the last commit, or of the start
+	sent     int64     // by the last save
+	extra    int64     // sent ahead since
+	outlook
+
+	pruning   sync.Mutex  // held while old checkpoints are removed
+	pruneNext atomic.Bool // one waits for that
 }
 
 // saved is the outcome of a save that did not fail.
@@ -46,8 +59,11 @@ type saved struct {
 	unchanged bool
 }
 
-func newSaver(t *attempt) *saver {
-	s := &saver{t: t, dir: t.checkpointDir(), log: t.log, turn: make(chan struct{}, 1), next: 1}
+func newSaver(t *attempt, spec job.Checkpoint, order int) *saver {
+	s := &saver{t: t, spec: spec, order: order, dir: t.dirOf(spec), log: t.log, turn: make(chan struct{}, 1), next: 1, at: time.Now()}
+	if spec.Name != "" {
+		s.log = s.log.With("checkpoint", spec.Name)
+	}
 	s.background, s.cancel = context.WithCancel(t.agent.life)
 	return s
 }
@@ -71,7 +87,14 @@ func (s *saver) startFrom(ref job.CheckpointRef) {
 	print := look(s.dir)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.base, s.print = &base, print
+	s.base, s.print, s.pinned, s.at = &base, print, ref.Key, time.Now()
+}
+
+// newest is what the next save shares unchanged data with.
+func (s *saver) newest() *checkpointing.Ref {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.base
 }
 
 // committed is the newest checkpoint of this attempt and how many there were.
@@ -93,21 +116,6 @@ func (s *saver) failure() string {
 	return s.failed
 }
 
-// unsaved is how many bytes look otherwise than in the last checkpoint.
-func (s *saver) unsaved() int64 {
-	now := look(s.dir)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.print.changedBytes(now)
-}
-
-// lookTime is how long a look at the directory took the last time.
-func (s *saver) lookTime() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.print.took
-}
-
 // acquire waits for the turn to save.
 func (s *saver) acquire(ctx context.Context) error {
 	select {
@@ -127,6 +135,7 @@ func (s *saver) save(ctx context.Context) (saved, error) {
 		return saved{}, err
 	}
 	defer s.release()
+	defer s.t.agent.courier.hold()()
 	if s.t.transparent != nil {
 		if err := s.t.transparent.refresh(ctx); err != nil {
 			return saved{}, err
@@ -160,6 +169,7 @@ func (s *saver) save(ctx context.Context) (saved, error) {
 	} else {
 		ref := result.Ref
 		s.base, s.print = &ref, print
+		s.at, s.sent, s.extra = time.Now(), result.BytesSent, 0
 		s.count++
 		s.ours = store.CheckpointRef(ref)
 	}
@@ -169,7 +179,11 @@ func (s *saver) save(ctx context.Context) (saved, error) {
 	if err != nil {
 		return saved{}, err
 	}
-	s.t.agent.bandwidth.measured(result.BytesSent, result.Elapsed)
+	s.t.agent.bandwidth.saved(result)
+	s.look(s.background)
+	if !s.t.hurried() {
+		go s.prune()
+	}
 	return saved{ref: *ours}, nil
 }
 
@@ -179,7 +193,7 @@ func (s *saver) send(ctx context.Context, id checkpointing.ID, base *checkpointi
 	event := control.Event{Event: control.SaveStarted, Task: s.t.id.Task, Index: s.t.id.Index, Attempt: id.Attempt, Sequence: id.Sequence}
 	hub.emit(event)
 	result, err := s.t.agent.engine.Save(ctx, s.dir, checkpointing.SaveOptions{
-		Key:            store.CheckpointKey(s.t.agent.config.Run, s.t.id.Task, s.t.id.Index, 0, id),
+		Key:            s.prefix() + checkpointing.ManifestName(id),
 		ID:             id,
 		Parent:         base,
 		Base:           base,
@@ -203,6 +217,11 @@ func (s *saver) send(ctx context.Context, id checkpointing.ID, base *checkpointi
 	return result, err
 }
 
+// prefix is that of the series' keys.
+func (s *saver) prefix() string {
+	return store.SeriesPrefix(s.t.agent.config.Run, s.t.id.Task, s.t.id.Index, 0, s.spec.Name)
+}
+
 // hurried reports whether there is a deadline for the last save.
 func (t *attempt) hurried() bool {
 	_, deadline := t.told()
@@ -216,11 +235,11 @@ func (s *saver) last(ctx context.Context) error {
 		result, err := s.save(ctx)
 		if err == nil {
 			if !result.unchanged {
-				s.t.output.note("saved checkpoint %d-%d (%s)", result.ref.Attempt, result.ref.Sequence, bytesText(result.ref.Bytes))
+				s.t.output.note("saved checkpoint %s%d-%d (%s)", s.label(), result.ref.Attempt, result.ref.Sequence, window.Bytes(result.ref.Bytes))
 			}
 			return nil
 		}
-		if ctx.Err() != nil || !isUnavailable(err) && !errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeUnsettled}) &&
+		if ctx.Err() != nil || !mayPass(err) && !errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeUnsettled}) &&
 			!errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeConflict}) {
 			return err
 		}
@@ -234,12 +253,21 @@ func (s *saver) last(ctx context.Context) error {
 	}
 }
 
+// label names the series before a checkpoint's number, where it has a name.
+func (s *saver) label() string {
+	if s.spec.Name == "" {
+		return ""
+	}
+	return s.spec.Name + " "
+}
+
 // restoreNewest puts the newest checkpoint back in place.
 func (s *saver) restoreNewest(ctx context.Context) (checkpointing.Ref, error) {
 	if err := s.acquire(ctx); err != nil {
 		return checkpointing.Ref{}, err
 	}
 	defer s.release()
+	defer s.t.agent.courier.hold()()
 	s.mu.Lock()
 	ref, closed := s.base, s.closed
 	s.mu.Unlock()
@@ -263,49 +291,3 @@ var (
 	errNoCheckpoint = errors.New("there is no checkpoint yet")
 	errAttemptEnded = errors.New("the attempt has ended")
 )
-
-// saveNowAndThen saves in the background at the checkpoint's interval, until
-// stop is called. A save that is under way then goes on to its end: the last
-// save waits for it and has only the rest to send.
-func (t *attempt) saveNowAndThen() (stop func()) {
-	if t.saver == nil || t.job.Execution.Checkpoint.Interval <= 0 {
-		return func() {}
-	}
-	ended := make(chan struct{})
-	go func() {
-		ticker := time.NewTicker(t.job.Execution.Checkpoint.Interval.D())
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				t.saveInBackground()
-			case <-ended:
-				return
-			}
-		}
-	}()
-	return func() { close(ended) }
-}
-
-// saveInBackground saves while the task goes on. When files don't come to rest
-// the checkpoint before stays the newest one.
-func (t *attempt) saveInBackground() {
-	if _, err := t.saver.save(t.saver.background); err != nil && t.saver.background.Err() == nil {
-		t.output.note("a background save failed, the checkpoint before stays: %v", err)
-	}
-}
-
-// bytesText is a size for people.
-func bytesText(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	value, suffix := float64(n), ""
-	for _, suffix = range []string{"kB", "MB", "GB", "TB", "PB"} {
-		if value /= unit; value < unit {
-			break
-		}
-	}
-	return fmt.Sprintf("%.1f %s", value, suffix)
-}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -105,7 +106,9 @@ func TestNoticeWithTrap(t *testing.T) {
 	var document noticeDocument
 	_, line, _ := strings.Cut(log, "notice file: ")
 	line, _, _ = strings.Cut(line, "\n")
-	if err := json.Unmarshal([]byte(line), &document); err != nil || document.Action != "terminate" || document.Deadline == "" || document.Seconds < 20 || document.Seconds > 30 {
+	if err := json.Unmarshal([]byte(line), &document); err != nil || document.Action != "terminate" || document.Deadline == "" || document.Seconds < 20 || document.Seconds > 30 ||
+		document.WriteSeconds == nil || *document.WriteSeconds < 15 || *document.WriteSeconds > document.Seconds ||
+		document.SaveSeconds == nil || *document.SaveSeconds <= 0 {
 		t.Errorf("notice file %q: %+v, %v", line, document, err)
 	}
 	if !strings.Contains(log, "[spotrelay] interruption notice") || !strings.Contains(log, "[spotrelay] saved checkpoint 1-1") {
@@ -403,7 +406,7 @@ func TestEarlierLife(t *testing.T) {
 	if _, err := store.WriteStatus(t.Context(), b, job.Status{
 		Run: testRun, Instance: testInstance, Boot: "before", Phase: job.PhaseReady, Ended: []job.AttemptEnd{ended},
 		Running: []job.AttemptStatus{{AttemptID: a.AttemptID, Step: job.StepRunning}},
-	}); err != nil {
+	}, ""); err != nil {
 		t.Fatal(err)
 	}
 	r := newRigOn(t, b)
@@ -455,7 +458,7 @@ func TestEnvironmentAndFiles(t *testing.T) {
 	if strings.Contains(log, "SPOTRELAY_AGENT_CONFIG") || !strings.Contains(log, ":"+r.home+"/bin\n") {
 		t.Errorf("environment: %s", log)
 	}
-	if !end.Committed || end.Restored == nil || *end.Restored != *restore {
+	if !end.Committed || end.Restored == nil || !reflect.DeepEqual(end.Restored, restore) {
 		t.Errorf("end: %+v", end)
 	}
 	r.desired.Attempts = nil

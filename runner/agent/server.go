@@ -15,9 +15,9 @@ import (
 	"sync"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
-	"github.com/spotrelay/spotrelay/runner/store"
 )
 
 // handler answers one request.
@@ -209,7 +209,7 @@ func (t *attempt) serve() (closeIt func(), err error) {
 	// What a process of an attempt with checkpoints asked as it ended must not
 	// be answered for another, so its socket is its own.
 	start := t.agent.sockets.listen
-	if t.saver != nil {
+	if len(t.savers) > 0 {
 		start = listen
 	}
 	s, err := start(t.agent.life, t.socketPath, func(ctx context.Context, conn net.Conn, request control.Request) {
@@ -218,7 +218,7 @@ func (t *attempt) serve() (closeIt func(), err error) {
 			t.answerStatus(ctx, conn, request)
 		case request.Op != control.OpSave && request.Op != control.OpRestore:
 			refuse(conn, fmt.Sprintf("%q is no operation", request.Op), "there are save, restore and status")
-		case t.saver == nil:
+		case len(t.savers) == 0:
 			refuse(conn, fmt.Sprintf("task %s has no checkpoint", t.id.Task), "give it a checkpoint block with a path in the job file")
 		case t.transparent != nil:
 			refuse(conn, fmt.Sprintf("the checkpoint of task %s is made from outside (method criu)", t.id.Task), "the agent saves it at its interval and on a notice; a task that chooses its moments has a checkpoint path")
@@ -231,7 +231,7 @@ func (t *attempt) serve() (closeIt func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.saver != nil {
+	if len(t.savers) > 0 {
 		return s.close, nil
 	}
 	return sync.OnceFunc(func() { t.agent.sockets.keep(s) }), nil
@@ -240,11 +240,11 @@ func (t *attempt) serve() (closeIt func(), err error) {
 func (t *attempt) answerSave(ctx context.Context, conn net.Conn, request control.Request) {
 	if request.Background {
 		go t.saveInBackground()
-		ref, _ := t.saver.committed()
+		ref, _ := t.committed()
 		answer(conn, control.Answer{OK: true, Checkpoint: ref})
 		return
 	}
-	result, err := t.saver.save(ctx)
+	result, err := t.saveAll(ctx)
 	if err != nil {
 		refuse(conn, "the checkpoint was not saved: "+err.Error(), hintOf(err))
 		return
@@ -253,32 +253,28 @@ func (t *attempt) answerSave(ctx context.Context, conn net.Conn, request control
 }
 
 func (t *attempt) answerRestore(ctx context.Context, conn net.Conn) {
-	ref, err := t.saver.restoreNewest(ctx)
+	ref, err := t.restoreAll(ctx)
 	switch {
 	case errors.Is(err, errNoCheckpoint):
 		refuse(conn, err.Error(), "save one first")
 	case err != nil:
 		refuse(conn, "the checkpoint was not restored: "+err.Error(), hintOf(err))
 	default:
-		answer(conn, control.Answer{OK: true, Checkpoint: store.CheckpointRef(ref)})
+		answer(conn, control.Answer{OK: true, Checkpoint: ref})
 	}
 }
 
 func (t *attempt) answerStatus(ctx context.Context, conn net.Conn, request control.Request) {
 	status := &control.Status{AttemptID: t.id, Run: t.agent.config.Run, Resumed: t.job.Restore != nil, Notice: t.agent.notice()}
 	reply := control.Answer{OK: true, Status: status}
-	if t.saver != nil {
-		if request.Wait {
-			if err := t.saver.acquire(ctx); err != nil {
-				refuse(conn, "the attempt is ending", "")
-				return
-			}
-			t.saver.release()
+	if request.Wait {
+		if err := t.awaitSaves(ctx); err != nil {
+			refuse(conn, "the attempt is ending", "")
+			return
 		}
-		reply.Checkpoint, status.Saves = t.saver.committed()
-		status.Saving = t.saver.saving()
-		status.Error = t.saver.failure()
 	}
+	reply.Checkpoint, status.Saves = t.committed()
+	status.Saving, status.Error, status.Forecast = t.saving(), t.saveError(), t.forecasts()
 	answer(conn, reply)
 }
 
@@ -290,8 +286,10 @@ func hintOf(err error) string {
 		return "don't write to the checkpoint directory while it is saved: write elsewhere and rename, or save in the foreground"
 	case errors.As(err, &broken) && broken.Hint != "":
 		return broken.Hint
-	case isUnavailable(err):
+	case errors.Is(err, bucket.ErrUnavailable):
 		return "the bucket cannot be reached now; the checkpoint before is untouched, try again"
+	case errors.Is(err, bucket.ErrFull):
+		return "the bucket is full; the checkpoint before is untouched, make room and try again"
 	}
 	return ""
 }

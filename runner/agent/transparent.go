@@ -191,7 +191,7 @@ func (x *transparent) layFiles(ctx context.Context) error {
 		return err
 	}
 	if err := copyTree(ctx, filepath.Join(x.t.checkpointDir(), filesFolder), x.t.work); err != nil {
-		return restoreFault(fmt.Errorf("the working directory of the checkpoint: %w", err))
+		return restoreFault("", fmt.Errorf("the working directory of the checkpoint: %w", err))
 	}
 	return nil
 }
@@ -201,11 +201,11 @@ func (x *transparent) start() (*tree, error) {
 	dir := x.t.checkpointDir()
 	data, err := os.ReadFile(filepath.Join(dir, imageNoteFile))
 	if err != nil {
-		return nil, restoreFault(fmt.Errorf("the checkpoint is none of method criu: %w", err))
+		return nil, restoreFault("", fmt.Errorf("the checkpoint is none of method criu: %w", err))
 	}
 	var note imageNote
 	if err := json.Unmarshal(data, &note); err != nil || note.Version != imageVersion {
-		return nil, restoreFault(fmt.Errorf("%s of the checkpoint cannot be read (version %d, this agent knows %d): %w", imageNoteFile, note.Version, imageVersion, errors.Join(err, errImageVersion)))
+		return nil, restoreFault("", fmt.Errorf("%s of the checkpoint cannot be read (version %d, this agent knows %d): %w", imageNoteFile, note.Version, imageVersion, errors.Join(err, errImageVersion)))
 	}
 	if err := awaitFree(x.t.preparing, note.IDs); err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func (x *transparent) start() (*tree, error) {
 		if x.t.preparing.Err() != nil {
 			return nil, x.t.preparing.Err()
 		}
-		return nil, restoreFault(fmt.Errorf("the task's processes could not be restored: %w; "+
+		return nil, restoreFault("", fmt.Errorf("the task's processes could not be restored: %w; "+
 			"the instance must have the same programs and libraries, and a processor that has what the one before had", err))
 	}
 	return tr, nil
@@ -267,7 +267,7 @@ func awaitFree(ctx context.Context, ids []int) error {
 				if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 					return ctx.Err()
 				}
-				return restoreFault(fmt.Errorf("the task's processes could not be restored: a process of this instance has the id %d, which one of them had", id))
+				return restoreFault("", fmt.Errorf("the task's processes could not be restored: a process of this instance has the id %d, which one of them had", id))
 			}
 		}
 	}

@@ -155,6 +155,8 @@ func (a *applier) try(o *order, try int) error {
 		return a.end(action.End)
 	case action.Find != nil:
 		return a.find(action.Find)
+	case action.Prune != nil:
+		return a.prune(action.Prune)
 	}
 	a.log.Error("the planner asked for an action that this version does not know", "action", o.action.Key())
 	return nil

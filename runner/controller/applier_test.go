@@ -143,7 +143,7 @@ func TestEndIsBounded(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		b := openFolder(t)
-		if _, err := store.WriteStatus(ctx, b, job.Status{Run: leasedRun, Instance: "i-1", Beat: 9}); err != nil {
+		if _, err := store.WriteStatus(ctx, b, job.Status{Run: leasedRun, Instance: "i-1", Beat: 9}, ""); err != nil {
 			t.Fatal(err)
 		}
 		away := 3

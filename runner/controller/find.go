@@ -12,29 +12,31 @@ import (
 	"github.com/spotrelay/spotrelay/runner/store"
 )
 
-// find looks for the newest whole checkpoint of an index. Damaged ones are
-// passed over and named.
+// find looks for the newest whole checkpoint of an index, of each of its series.
+// Damaged ones are passed over and named.
 func (a *applier) find(action *plan.ActionFind) error {
 	if !a.acquire(a.writes) {
 		return a.ctx.Err()
 	}
 	defer func() { <-a.writes }()
 	visible := &passingOver{Bucket: a.b, keys: action.Exclude}
-	prefix := store.CheckpointPrefix(a.run, action.Task, action.Index, 0)
-	ref, damaged, err := checkpointing.Newest(a.ctx, checkpointing.Open(visible), prefix)
+	engine := checkpointing.Open(visible)
 	found := plan.FoundCheckpoint{Task: action.Task, Index: action.Index, Attempt: action.Attempt}
-	switch {
-	case err == nil:
-		found.Checkpoint = store.CheckpointRef(ref)
-	case errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeMissing}),
-		errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeCorrupt}):
-		// None, or none that is whole.
-	default:
-		return err
-	}
-	for _, d := range damaged {
-		a.log.Warn("a checkpoint is damaged", "task", action.Task, "index", action.Index, "checkpoint", d.Ref.Key, "error", d.Err)
-		found.Damaged = append(found.Damaged, d.Ref.Key)
+	for _, name := range append([]string{""}, action.Names...) {
+		ref, damaged, err := checkpointing.Newest(a.ctx, engine, store.SeriesPrefix(a.run, action.Task, action.Index, 0, name))
+		switch {
+		case err == nil:
+			found.Checkpoint = found.Checkpoint.With(name, *store.CheckpointRef(ref))
+		case errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeMissing}),
+			errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeCorrupt}):
+			// None, or none that is whole.
+		default:
+			return err
+		}
+		for _, d := range damaged {
+			a.log.Warn("a checkpoint is damaged", "task", action.Task, "index", action.Index, "checkpoint", d.Ref.Key, "error", d.Err)
+			found.Damaged = append(found.Damaged, d.Ref.Key)
+		}
 	}
 	a.inbox.put(func(i *inbox) { i.facts.Found = append(i.facts.Found, found) })
 	return nil

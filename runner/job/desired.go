@@ -54,13 +54,3 @@ type Input struct {
 	Array    bool     `json:"array,omitempty"` // laid out as a folder per index
 	Manifest Manifest `json:"manifest"`
 }
-
-// CheckpointRef points at a committed checkpoint.
-type CheckpointRef struct {
-	Key      string `json:"key"`
-	Attempt  int    `json:"attempt"`           // that saved it
-	Sequence int64  `json:"sequence"`          // of the save, rising within an attempt
-	Digest   string `json:"digest"`            // of the manifest
-	Content  string `json:"content,omitempty"` // digest of what was saved: equal content, equal digest; "" for nothing
-	Bytes    int64  `json:"bytes"`
-}

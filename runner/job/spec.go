@@ -78,25 +78,13 @@ type Execution struct {
 	Signal     string      `json:"signal"`
 	KillAfter  Duration    `json:"kill_after"`
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
-	Output     *Output     `json:"output,omitempty"`
+	// Further checkpoints beside Checkpoint, each with a name of its own.
+	Further []Checkpoint `json:"further_checkpoints,omitempty"`
+	Output  *Output      `json:"output,omitempty"`
 	// MemoryLimit of the process tree in bytes where a cgroup is writable, 0
 	// for none.
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 }
-
-// Checkpoint says what is saved of a task.
-type Checkpoint struct {
-	// Path of the directory, below the working directory, that is saved; ""
-	// with CheckpointCRIU.
-	Path string `json:"path"`
-	// Method is "" for the task's own files, or CheckpointCRIU.
-	Method   string   `json:"method,omitempty"`
-	Interval Duration `json:"interval"` // between background saves; 0: only on notice and on request
-}
-
-// CheckpointCRIU is the method for tasks that write no checkpoint: their
-// processes are dumped and restored by CRIU.
-const CheckpointCRIU = "criu"
 
 // Output names the directory, below the working directory, that is committed
 // when the attempt succeeds.

@@ -70,8 +70,30 @@ type AttemptStatus struct {
 	Checkpoint *CheckpointRef `json:"checkpoint,omitempty"`
 	Saves      int            `json:"saves,omitempty"`  // committed by this attempt
 	Saving     bool           `json:"saving,omitempty"` // a save is on its way
-	Usage      Usage          `json:"usage"`
-	LogBytes   int64          `json:"log_bytes,omitempty"`
+	// Forecast is what a save would take now, by series; empty without a
+	// checkpoint and before the first look.
+	Forecast []SaveForecast `json:"forecast,omitempty"`
+	Usage    Usage          `json:"usage"`
+	LogBytes int64          `json:"log_bytes,omitempty"`
+}
+
+// SaveForecast is what the next save of a series would have to do, as its agent
+// sees it while the task runs.
+type SaveForecast struct {
+	Name string `json:"name,omitempty"` // of the series
+	// SavedAgo is how long ago the newest checkpoint was committed, by the
+	// agent's monotonic clock; 0 before the first. What came later is lost
+	// when the instance is.
+	SavedAgo Duration `json:"saved_ago,omitempty"`
+	Bytes    int64    `json:"bytes"`  // of the directory
+	Unsent   int64    `json:"unsent"` // likely still to be sent
+	Takes    Duration `json:"takes"`  // a save of that, by the bandwidth measured so far
+	Rate     int64    `json:"rate"`   // that bandwidth, bytes a second
+	// Notice is how long the instance's notice is; 0: not known.
+	Notice Duration `json:"notice,omitempty"`
+	// Warning: the save would not fit into the notice, and what to do. "" when
+	// it would.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Step is what an attempt is at.
@@ -126,6 +148,8 @@ type AttemptEnd struct {
 	StartFailed  bool     `json:"start_failed,omitempty"`  // the command could not be started (not found, not executable)
 	Fault        string   `json:"fault,omitempty"`         // of the setup or the start, for people
 	RestoreError string   `json:"restore_error,omitempty"` // the named checkpoint could not be restored
+	RestoreKey   string   `json:"restore_key,omitempty"`   // and which one it was
+	SaveError    string   `json:"save_error,omitempty"`    // a last save was given up or failed, so the checkpoint before stays
 	OutputError  string   `json:"output_error,omitempty"`  // the declared output is missing or unreadable
 	AgentError   string   `json:"agent_error,omitempty"`   // anything of our own that failed and is not above
 	Usage        Usage    `json:"usage"`

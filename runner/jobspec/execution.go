@@ -21,18 +21,18 @@ type jobDefaults struct {
 func (l *loader) readExecution(t *task, out *job.Task, block *content, base jobDefaults) {
 	s := scope{ctx: l.ctx}
 	out.Execution = job.Execution{
-		Signal:     "SIGTERM",
-		Timeout:    job.Duration(l.positive(l.setting(taskSchema, "timeout", s, t.c))),
-		Setup:      l.readSetup(t, block),
-		Checkpoint: l.readCheckpoint(t.c.first(checkpointSchema), s),
-		Output:     l.readOutput(t.c.first(outputSchema), s),
+		Signal:  "SIGTERM",
+		Timeout: job.Duration(l.positive(l.setting(taskSchema, "timeout", s, t.c))),
+		Setup:   l.readSetup(t, block),
+		Output:  l.readOutput(t.c.first(outputSchema), s),
 	}
+	dirs := l.readCheckpoints(t.c.named(checkpointSchema), s, &out.Execution)
 	if signal, ok := l.setting(taskSchema, "signal", s, t.c).text(); ok {
 		out.Execution.Signal = signal
 	}
 	killAfter, _ := l.setting(taskSchema, "kill_after", s, t.c).duration()
 	out.Execution.KillAfter = job.Duration(killAfter)
-	l.checkApart(t.c, out.Execution)
+	l.checkApart(t.c, dirs, out.Execution.Output)
 	l.expand(t, out, base.env)
 }
 
@@ -43,36 +43,6 @@ func (l *loader) positive(st setting) time.Duration {
 		st.invalid(st.where, "%q is longer than 0; leave it out for none", st.schema.name)
 	}
 	return duration
-}
-
-func (l *loader) readCheckpoint(c *content, s scope) *job.Checkpoint {
-	if c == nil {
-		return nil
-	}
-	defer l.within(l.block + ", checkpoint")()
-	st := l.setting(checkpointSchema, "path", s, c)
-	interval, _ := l.setting(checkpointSchema, "interval", s, c).duration()
-	if interval > 0 && interval < time.Second {
-		st := l.setting(checkpointSchema, "interval", s, c)
-		st.invalid(st.where, "an interval is at least 1s, or 0 for saves on a notice and on request alone")
-	}
-	method, ok := l.setting(checkpointSchema, "method", s, c).text()
-	switch {
-	case !ok:
-		return nil
-	case method == job.CheckpointCRIU && st.given():
-		st.invalid(st.where, "with method = \"criu\" processes are saved, not a directory; remove path, or method")
-		return nil
-	case method == job.CheckpointCRIU:
-		return &job.Checkpoint{Method: method, Interval: job.Duration(interval)}
-	case !st.require(c):
-		return nil
-	}
-	path, ok := l.readPath(st)
-	if !ok {
-		return nil
-	}
-	return &job.Checkpoint{Path: path, Interval: job.Duration(interval)}
 }
 
 func (l *loader) readOutput(c *content, s scope) *job.Output {
@@ -89,19 +59,6 @@ func (l *loader) readOutput(c *content, s scope) *job.Output {
 		return nil
 	}
 	return &job.Output{Path: path}
-}
-
-// checkApart reports a checkpoint and an output that lie in each other: the
-// one is put back at a start, the other is new with each attempt.
-func (l *loader) checkApart(c *content, execution job.Execution) {
-	if execution.Checkpoint == nil || execution.Checkpoint.Path == "" || execution.Output == nil {
-		return
-	}
-	checkpoint, output := execution.Checkpoint.Path, execution.Output.Path
-	if checkpoint == output || strings.HasPrefix(checkpoint, output+"/") || strings.HasPrefix(output, checkpoint+"/") {
-		l.report(report{at: c.first(outputSchema).attrs["path"].Expr.Range(), summary: "Checkpoint and output lie in each other",
-			detail: fmt.Sprintf("The checkpoint is %q and the output %q. Give each a directory of its own, such as \"ckpt\" and \"out\".", checkpoint, output)})
-	}
 }
 
 // readSetup reads the setup command, which is the same for all indexes.

@@ -57,16 +57,29 @@ var resourcesSchema = &blockSchema{
 }
 
 var checkpointSchema = &blockSchema{
-	name: "checkpoint", single: true,
-	description: "What is saved of the task, to be there again when the next attempt starts: the directory in which it keeps its state, or, with `method = \"criu\"`, its processes as they are.",
+	name:        "checkpoint",
+	description: "What is saved of the task, to be there again when the next attempt starts: the directory in which it keeps its state, or, with `method = \"criu\"`, its processes as they are. A task may have several such blocks, each for a directory of its own, saved at its own interval; all but one have a `name`. When time is short they are saved in the order of the file. See [checkpoints](checkpoints.md).",
 	example: `checkpoint {
   path     = "ckpt"
   interval = "5m"
 }`,
 	attributes: []attributeSchema{
+		{name: "name", kind: kindString, defText: "none; needed in all but one of several blocks", description: "What tells several checkpoints of a task apart: lower-case letters, digits, `-` and `_`, beginning with a letter. The task finds the directory in `SPOTRELAY_CHECKPOINT_DIR_<NAME>`.", example: `"index"`},
 		{name: "path", kind: kindString, defText: "needed, unless `method` is `\"criu\"`", description: "The directory, relative to the working directory.", example: `"ckpt"`},
 		{name: "method", kind: kindString, def: `"files"`, oneOf: []string{"files", job.CheckpointCRIU}, description: "`files` saves the directory that the task writes. `criu` is for programs that write no checkpoint: their processes are dumped and go on from there, where CRIU is on the instance. See [programs](programs.md).", example: `"criu"`},
 		{name: "interval", kind: kindDuration, def: `"5m"`, description: "Between background saves; 0 saves only on a notice and when the task asks for it.", example: `"10m"`},
+		{name: "ahead", kind: kindBool, def: "true", description: "Between saves, send files that have come to rest already, slowly, so that a save has only the last change to send. Not with `method = \"criu\"`.", example: "false"},
+		{name: "keep", kind: kindObject, object: keepSchema, defText: "`{ last = 3 }`", description: "Which checkpoints stay while the run lives; the others are removed after a save. What the attempt went on from stays as long as it runs.", example: `{ last = 5, every = "1h" }`},
+		{name: "at_end", kind: kindString, def: `"keep-last"`, oneOf: []string{string(job.AtEndKeepLast), string(job.AtEndKeep), string(job.AtEndRemove)}, description: "What becomes of the checkpoints when the run is over. `keep-last`: the newest of each index stays. `keep`: all that are there stay. `remove`: none stays of an index that succeeded, of the others the newest.", example: `"remove"`},
+	},
+}
+
+var keepSchema = &blockSchema{
+	name:        "keep",
+	description: "An object.",
+	attributes: []attributeSchema{
+		{name: "last", kind: kindWhole, def: "3", description: "So many of the newest, from 1. More than one is a reserve: where the newest turns out to be damaged, an attempt goes on from the one before.", example: "5"},
+		{name: "every", kind: kindDuration, def: `"0s"`, description: "And of each period of this length the newest; 0 keeps none for that.", example: `"1h"`},
 	},
 }
 

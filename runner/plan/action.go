@@ -14,6 +14,7 @@ type Action struct {
 	End       *ActionEnd
 	Find      *ActionFind
 	List      *ActionList
+	Prune     *ActionPrune
 }
 
 // Key is the same for actions of which only the newest matters.
@@ -33,6 +34,8 @@ func (a Action) Key() string {
 		return "find/" + a.Find.Task + "/" + a.Find.Series()
 	case a.List != nil:
 		return "list/" + a.List.Fleet
+	case a.Prune != nil:
+		return "prune/" + a.Prune.Task
 	}
 	return ""
 }
@@ -79,11 +82,12 @@ type ActionEnd struct {
 	Fence    bool // echoed by the answer
 }
 
-// ActionFind looks for the newest whole checkpoint of an index, passing over
-// those in Exclude. Answer: FoundCheckpoint.
+// ActionFind looks for the newest whole checkpoint of an index, in each of its
+// series, passing over those in Exclude. Answer: FoundCheckpoint.
 type ActionFind struct {
 	Task    string
 	Index   int
+	Names   []string // of the series beside the one without a name
 	Exclude []string // keys that could not be restored
 	// Attempt that ended last, echoed by the answer, so that a late answer to
 	// an earlier question is known as such.
@@ -92,6 +96,21 @@ type ActionFind struct {
 
 // Series is the index as text.
 func (a ActionFind) Series() string { return indexText(a.Index) }
+
+// ActionPrune removes a task's checkpoints at the run's end, as the job file
+// says, when no instance is left that could use or write one. It may be
+// repeated. Answer: PruneAnswer.
+type ActionPrune struct {
+	Task string
+	// AtEnd by the series' name; one that is not there is kept as it is.
+	AtEnd map[string]job.AtEnd
+	// Unfinished are the indexes that did not succeed: of these the newest
+	// stays in any case.
+	Unfinished []int
+	// Bad are the keys of checkpoints that could not be restored: they do not
+	// count as the newest.
+	Bad []string
+}
 
 // ActionList asks for a listing of a fleet soon, beside the periodical ones.
 type ActionList struct {

@@ -84,7 +84,7 @@ func (t *tick) found(a FoundCheckpoint) {
 	if f == nil || f.answered || a.Attempt != 0 && a.Attempt != f.attempt {
 		return
 	}
-	if a.Checkpoint != nil && slices.Contains(t.at(r).Bad, a.Checkpoint.Key) {
+	if slices.ContainsFunc(a.Checkpoint.Keys(), func(key string) bool { return slices.Contains(t.at(r).Bad, key) }) {
 		t.work.newFinds = append(t.work.newFinds, r)
 		return
 	}
@@ -114,11 +114,21 @@ func (t *tick) ask(all bool) {
 	})
 	for _, r := range slices.Compact(refs) {
 		if f := t.work.finds[r]; f != nil && !f.answered {
+			task := &t.Spec.Tasks[r.task]
 			t.act(Action{Find: &ActionFind{
-				Task: t.Spec.Tasks[r.task].Name, Index: int(r.index), Exclude: t.at(r).Bad, Attempt: f.attempt}})
+				Task: task.Name, Index: int(r.index), Names: seriesOf(task), Exclude: t.at(r).Bad, Attempt: f.attempt}})
 		}
 	}
 	t.work.newFinds = nil
+}
+
+// seriesOf are the names of a task's further checkpoints.
+func seriesOf(task *job.Task) []string {
+	var names []string
+	for i := range task.Execution.Further {
+		names = append(names, task.Execution.Further[i].Name)
+	}
+	return names
 }
 
 // desire writes the desired document of every instance for which something

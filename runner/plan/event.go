@@ -29,6 +29,8 @@ type Event struct {
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 
+	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
+
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`
@@ -228,6 +230,15 @@ type IndexEnded struct {
 	Reason string    `json:"reason"` // one sentence for people
 }
 
+// CheckpointsPruned: the run is over, and of a task's checkpoints remains what
+// the job file says.
+type CheckpointsPruned struct {
+	Task    string `json:"task"`
+	Kept    int    `json:"kept"`
+	Removed int    `json:"removed"`
+	Fault   string `json:"fault,omitempty"` // why some could not be removed
+}
+
 // Unattended is time in which no controller lived, so that the run's own time
 // stood still, while its instances cost money.
 type Unattended struct {
@@ -262,7 +273,8 @@ type RunEnded struct {
 	Reason  string  `json:"reason,omitempty"`
 }
 
-// RunClosed: every instance is gone and every intent closed.
+// RunClosed: every instance is gone, every intent closed, and of the
+// checkpoints is left what shall be.
 type RunClosed struct {
 	Cost float64 `json:"cost"` // of all instances, dollars
 }

@@ -93,6 +93,7 @@ func endParts(end *job.AttemptEnd) []string {
 	say(end.AgentFull, "the agent's disk was full")
 	say(end.OutputError != "", "output: "+end.OutputError)
 	say(end.AgentError != "", "agent: "+end.AgentError)
+	say(end.SaveError != "", "last save: "+end.SaveError)
 	if end.Saved != nil {
 		say(true, "checkpoint "+checkpointText(end.Saved)+" saved")
 	}
@@ -150,6 +151,10 @@ func providerText(p *providers.Evidence, ending EndingReason) string {
 
 // checkpointText is a checkpoint as its manifest is named: attempt-sequence.
 func checkpointText(c *job.CheckpointRef) string {
+	if names := c.Series(); c.Key == "" && len(names) > 0 {
+		other, _ := c.Of(names[0])
+		return fmt.Sprintf("%s %d-%d", names[0], other.Attempt, other.Sequence)
+	}
 	return fmt.Sprintf("%d-%d", c.Attempt, c.Sequence)
 }
 

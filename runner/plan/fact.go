@@ -23,6 +23,7 @@ type Facts struct {
 	Ends     []EndAnswer
 	Found    []FoundCheckpoint
 	Requests []Request
+	Pruned   []PruneAnswer
 }
 
 // Listing is one provider's whole list of the run's instances.
@@ -76,8 +77,18 @@ type EndAnswer struct {
 	Fence bool
 }
 
+// PruneAnswer answers an ActionPrune: how many checkpoints are left and how many
+// were removed.
+type PruneAnswer struct {
+	Task    string
+	Kept    int
+	Removed int
+	// Fault is why some could not be removed, where trying again does not help.
+	Fault string
+}
+
 // FoundCheckpoint answers an ActionFind: the newest whole checkpoint of an
-// index, nil when there is none.
+// index, of each of its series, nil when there is none.
 type FoundCheckpoint struct {
 	Task       string
 	Index      int

@@ -235,6 +235,10 @@ func (s *State) applyRun(e Event) bool {
 		s.Held = ""
 	case e.RunEnded != nil:
 		s.Outcome, s.Reason = e.RunEnded.Outcome, e.RunEnded.Reason
+	case e.CheckpointsPruned != nil:
+		if i, ok := s.work.task[e.CheckpointsPruned.Task]; ok {
+			s.Tasks[i].Pruned = true
+		}
 	case e.RunClosed != nil:
 		s.Closed = true
 	default:

@@ -52,9 +52,7 @@ func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
 	x.Next = max(x.Next, a.Attempt)
 	x.NotBefore = 0
 	x.Attempts = append(x.Attempts, rec)
-	if a.Restore != nil {
-		x.Checkpoint = newest(x.Checkpoint, a.Restore)
-	}
+	x.Checkpoint = job.Newest(x.Checkpoint, a.Restore)
 	delete(s.work.finds, r)
 	s.setPhase(r, IndexAssigned)
 	s.changeInstance(a.Instance, func(inst *Instance) { inst.Attempts = append(inst.Attempts, a.AttemptID) })
@@ -98,9 +96,11 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	if a.FreeHost {
 		x.FreeHosts++
 	}
-	x.Checkpoint = newest(x.Checkpoint, a.Checkpoint)
-	if a.Cause == job.CauseRestore && rec.Restore != nil && !slices.Contains(x.Bad, rec.Restore.Key) {
-		x.Bad = append(x.Bad, rec.Restore.Key)
+	x.Checkpoint = job.Newest(x.Checkpoint, a.Checkpoint)
+	if a.Cause == job.CauseRestore && rec.Restore != nil {
+		if bad := badOf(rec.Restore, a.Evidence.End); !slices.Contains(x.Bad, bad) {
+			x.Bad = append(x.Bad, bad)
+		}
 	}
 	x.LastExit = nil
 	if a.Cause == job.CauseExitInWindow && a.Evidence.End != nil {
@@ -173,10 +173,15 @@ func (s *State) indexEnded(e *IndexEnded) {
 	s.setPhase(r, phase)
 }
 
-// newest of two checkpoints: the higher attempt's, then the higher sequence.
-func newest(a, b *job.CheckpointRef) *job.CheckpointRef {
-	if a == nil || b != nil && (b.Attempt > a.Attempt || b.Attempt == a.Attempt && b.Sequence > a.Sequence) {
-		return b
+// badOf is the checkpoint that could not be restored, of those an attempt was
+// to go on from.
+func badOf(from *job.CheckpointRef, end *job.AttemptEnd) string {
+	keys := from.Keys()
+	if end != nil && slices.Contains(keys, end.RestoreKey) {
+		return end.RestoreKey
 	}
-	return a
+	if len(keys) == 0 {
+		return ""
+	}
+	return keys[0]
 }

@@ -77,7 +77,9 @@ func anySpec(t *rapid.T) *job.Spec {
 				Execution: job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
-				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{Path: "c"}}, Retries: retries},
+				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{
+					Path: "c", AtEnd: rapid.SampledFrom([]job.AtEnd{"", job.AtEndKeep, job.AtEndKeepLast, job.AtEndRemove}).Draw(t, "at end"),
+				}}, Retries: retries},
 		},
 	}
 }

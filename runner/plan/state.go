@@ -72,6 +72,8 @@ type State struct {
 // TaskState is a task's indexes.
 type TaskState struct {
 	Indexes []IndexState `json:"indexes"`
+	// Pruned: its checkpoints were removed as the job file says.
+	Pruned bool `json:"pruned,omitempty"`
 }
 
 // IndexPhase is what an index of a task is at.

@@ -83,6 +83,7 @@ func (t *tick) tenure() {
 		return x.instance != "" || t.at(x.index).Phase != IndexWaiting
 	})
 	heap.Init(&t.work.timers)
+	clear(t.work.pruning)
 	for _, token := range slices.Sorted(maps.Keys(t.Launches)) {
 		l := t.Launches[token]
 		if !l.Answered && l.Error == nil {
@@ -146,6 +147,9 @@ func (t *tick) observe(f Facts) {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Fleet, b.Fleet))
 	}) {
 		t.offersAnswer(a)
+	}
+	for _, a := range sorted(f.Pruned, func(a, b PruneAnswer) int { return cmp.Compare(a.Task, b.Task) }) {
+		t.pruned(a)
 	}
 	if len(t.Launches) == 0 {
 		clear(t.work.early)

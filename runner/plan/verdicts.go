@@ -89,16 +89,17 @@ func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *Inde
 }
 
 // movedOn reports whether a checkpoint holds anything else than the one that
-// was gone on from. One that holds nothing is no progress from nothing.
+// was gone on from, in any of its series. One that holds nothing is no progress
+// from nothing.
 func movedOn(from, to *job.CheckpointRef) bool {
-	if to == nil {
-		return false
+	for _, name := range to.Series() {
+		before, _ := from.Of(name)
+		after, _ := to.Of(name)
+		if after.Content != before.Content {
+			return true
+		}
 	}
-	var before string
-	if from != nil {
-		before = from.Content
-	}
-	return to.Content != before
+	return false
 }
 
 // withNotice is the report with the notice that a later status told of: the OS
@@ -137,10 +138,10 @@ func lastAttempt(reason string, v Verdict, e Evidence) string {
 func (t *tick) newestSaved(inst *Instance, x *IndexState, id job.AttemptID, end *job.AttemptEnd) *job.CheckpointRef {
 	c := x.Checkpoint
 	if end != nil {
-		c = newest(c, end.Saved)
+		c = job.Newest(c, end.Saved)
 	}
 	if a := t.work.watches[inst.ID].runs(id); a != nil {
-		c = newest(c, a.Checkpoint)
+		c = job.Newest(c, a.Checkpoint)
 	}
 	return c
 }

@@ -26,6 +26,8 @@ type working struct {
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
+	// pruning tasks wait for the answer to their ActionPrune.
+	pruning map[int]bool
 	// dirty instances need their desired document written.
 	dirty map[string]struct{}
 	// touched instances may have become idle, or be done.
@@ -112,7 +114,7 @@ func (s *State) prepare() {
 		byKey: map[string]*group{}, watches: map[string]*watch{}, pools: map[poolKey]int{},
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
-		early: map[string]job.Status{},
+		early: map[string]job.Status{}, pruning: map[int]bool{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {

@@ -135,7 +135,7 @@ func (w *world) goesOnFrom(a job.Assignment) {
 	bad := w.state.Index(a.Task, a.Index).Bad
 	for _, c := range w.saved[series(a.AttemptID)] {
 		if c.Attempt < a.Attempt && !slices.Contains(bad, c.Key) {
-			want = newest(want, c)
+			want = job.Newest(want, c)
 		}
 	}
 	switch {

@@ -43,7 +43,8 @@ type world struct {
 	tenure  bool
 	runs    map[string]string // index -> instance whose process runs it
 	tries   map[string]int
-	queues  bool // agents have what has no slot wait
+	queues  bool                    // agents have what has no slot wait
+	pruned  map[string]*ActionPrune // by task
 	steps   int
 	actions []Action // of the last tick
 	wake    Time
@@ -69,7 +70,7 @@ func newWorld(spec *job.Spec, d dice, fault func(string, ...any)) *world {
 	return &world{
 		spec: spec, state: New(spec), dice: d, fault: fault, vms: map[string]*vm{}, tenure: true,
 		tokens: map[string][]providers.Instance{}, saved: map[string][]*job.CheckpointRef{},
-		dry: map[providers.CapacityType]bool{}, runs: map[string]string{}, tries: map[string]int{},
+		dry: map[providers.CapacityType]bool{}, runs: map[string]string{}, tries: map[string]int{}, pruned: map[string]*ActionPrune{},
 		offers: []providers.Offer{
 			{Zone: "a", InstanceType: "m", Capacity: providers.Spot, Price: 1},
 			{Zone: "b", InstanceType: "m", Capacity: providers.Spot, Price: 1.2},
@@ -156,6 +157,8 @@ func (w *world) do(a Action) {
 		w.find(a.Find)
 	case a.List != nil:
 		w.list(a.List.Fleet)
+	case a.Prune != nil:
+		w.prune(a.Prune)
 	}
 }
 
@@ -266,10 +269,21 @@ func (w *world) find(a *ActionFind) {
 	all := w.saved[series(job.AttemptID{Task: a.Task, Index: a.Index})]
 	for _, c := range all {
 		if !slices.Contains(a.Exclude, c.Key) {
-			answer.Checkpoint = newest(answer.Checkpoint, c)
+			answer.Checkpoint = job.Newest(answer.Checkpoint, c)
 		}
 	}
 	w.tell(func(f *Facts) { f.Found = append(f.Found, answer) })
+}
+
+// prune leaves the newest of each index, and nothing where that shall be.
+func (w *world) prune(a *ActionPrune) {
+	for _, id := range sortedKeys(w.vms) {
+		if m := w.vms[id]; m.State != providers.StateTerminated {
+			w.fault("checkpoints of %s are removed while %s lives", a.Task, id)
+		}
+	}
+	w.pruned[a.Task] = a
+	w.tell(func(f *Facts) { f.Pruned = append(f.Pruned, PruneAnswer{Task: a.Task, Removed: 1}) })
 }
 
 // list answers with what is there now; the gone are forgotten now and then.

@@ -54,7 +54,7 @@ func (w *World) bucketService() service {
 
 func (w *World) cloudService() service {
 	f := w.faults()
-	return service{"cloud", f.Refused, f.LostAnswer, f.SlowCall, 0, 0, time.Minute}
+	return service{"cloud", f.Refused, f.LostAnswer, f.SlowCall, f.LateCall, 0, time.Minute}
 }
 
 // call does something to the world on behalf of an actor. An effect may come

@@ -18,6 +18,7 @@ type Faults struct {
 	Refused      float64       // of all calls: an error before any effect
 	LostAnswer   float64       // of all calls: an error after the effect
 	SlowCall     float64       // of all calls: it takes up to a minute
+	LateCall     float64       // of launches and terminates: an error at once, and the effect up to a minute later
 	ListLag      time.Duration // how long a launch may be missing in a listing
 	SlowTerminal time.Duration // the most that a terminate takes
 
@@ -53,7 +54,7 @@ func (f Faults) scaled(factor float64) Faults {
 func (f *Faults) rates() []*float64 {
 	return []*float64{
 		&f.Preempt, &f.Unannounced, &f.Withdrawn, &f.HostLost, &f.Foreign, &f.NeverBoots, &f.Capacity, &f.Quota,
-		&f.Throttled, &f.Refused, &f.LostAnswer, &f.SlowCall,
+		&f.Throttled, &f.Refused, &f.LostAnswer, &f.SlowCall, &f.LateCall,
 		&f.BucketRefused, &f.BucketLostAnswer, &f.BucketSlow, &f.BucketLate, &f.Outages,
 		&f.Crash, &f.Pause, &f.SecondOne, &f.AgentSilent, &f.AgentDies, &f.DiskFull, &f.TaskFails, &f.OutOfMemory,
 	}

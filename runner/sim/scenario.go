@@ -88,10 +88,10 @@ func (s Seed) task(i int, fleets []string) job.Task {
 func (s Seed) weather() Faults {
 	f := Faults{
 		Preempt: 1, Unannounced: 0.3, Withdrawn: 0.1, HostLost: 0.1, Foreign: 0.02, NeverBoots: 0.05,
-		Capacity: 0.3, Quota: 0.05, Throttled: 0.05, Refused: 0.03, LostAnswer: 0.03, SlowCall: 0.05,
+		Capacity: 0.3, Quota: 0.05, Throttled: 0.05, Refused: 0.03, LostAnswer: 0.03, SlowCall: 0.05, LateCall: 0.05,
 		ListLag: 90 * time.Second, SlowTerminal: 5 * time.Minute,
-		BucketRefused: 0.01, BucketLostAnswer: 0.01, BucketSlow: 0.01, BucketLate: 0.003, Outages: 0.2,
-		Crash: 0.0007, Pause: 0.0004, SecondOne: 0.5,
+		BucketRefused: 0.01, BucketLostAnswer: 0.01, BucketSlow: 0.01, BucketLate: 0.006, Outages: 0.2,
+		Crash: 0.0007, Pause: 0.0015, SecondOne: 0.5,
 		AgentSilent: 0.1, AgentDies: 0.1, TaskFails: 0.05, OutOfMemory: 0.02,
 	}
 	for i, rate := range f.rates() {

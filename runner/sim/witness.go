@@ -31,14 +31,20 @@ type witness struct {
 	// What truly happened, by attempt.
 	ran      map[string]bool
 	done     map[string]bool
-	progress map[string]int // epochs that an index went on from, the most
-	success  map[string]int // attempts that were journalled as succeeded, by index
+	progress map[string]int              // epochs that an index went on from, the most
+	success  map[string]int              // attempts that were journalled as succeeded, by index
+	saved    map[string]checkpointing.ID // the newest checkpoint that was committed, by index
+	atEnd    map[string]checkpointing.ID // the same when the last attempt ended
+	charged  map[string]int              // attempts that were journalled as charged, by index
+	reported map[job.AttemptID]bool      // committed, as a status in the bucket says
 }
 
 func newWitness(w *World) *witness {
 	return &witness{
 		w: w, state: plan.New(w.spec), opened: map[string]plan.LaunchOpened{}, desired: map[string][2]int64{},
 		ran: map[string]bool{}, done: map[string]bool{}, progress: map[string]int{}, success: map[string]int{},
+		saved: map[string]checkpointing.ID{}, atEnd: map[string]checkpointing.ID{},
+		charged: map[string]int{}, reported: map[job.AttemptID]bool{},
 	}
 }
 
@@ -52,6 +58,10 @@ func (v *witness) wrote(by *actor, key string, content []byte) error {
 		v.journalled(by, key, content)
 	case strings.HasSuffix(key, "/"+store.DesiredName):
 		v.wantedOf(key, content)
+	case strings.HasSuffix(key, "/"+store.StatusName):
+		v.toldBy(key, content)
+	case strings.HasPrefix(key, store.RunPrefix(run)+"checkpoints/"):
+		v.committed(key)
 	}
 	return nil
 }
@@ -146,13 +156,20 @@ func (v *witness) assigned(a *plan.AttemptAssigned) {
 	case left <= task.Retries.OnDemandAttempts && inst.Offer.Capacity != providers.OnDemand:
 		v.w.violated("final: %v, with %d attempts left, was assigned to %s", a.AttemptID, left, inst.Offer.Capacity)
 	}
+	var from checkpointing.ID
+	if a.Restore != nil {
+		from = checkpointing.ID{Attempt: a.Restore.Attempt, Sequence: a.Restore.Sequence}
+	}
+	if last := v.atEnd[fmt.Sprint(a.Task, "/", a.Index)]; from.Less(last) && len(x.Bad) == 0 && len(a.Damaged) == 0 {
+		v.w.violated("checkpoint: %v goes on from %v, and %v was there when the attempt before it ended", a.AttemptID, from, last)
+	}
 	if a.Restore != nil && a.Restore.Attempt >= a.Attempt {
 		v.w.violated("fence: %v restores what attempt %d saved", a.AttemptID, a.Restore.Attempt)
 	}
 }
 
 func (v *witness) ended(a *plan.AttemptEnded) {
-	x, _ := v.index(a.AttemptID)
+	x, task := v.index(a.AttemptID)
 	if x == nil || len(x.Attempts) == 0 || x.Attempts[len(x.Attempts)-1].Attempt != a.Attempt {
 		v.w.violated("journal: it ends %v, which does not run", a.AttemptID)
 		return
@@ -160,17 +177,36 @@ func (v *witness) ended(a *plan.AttemptEnded) {
 	if a.Class == "" || a.Charge == "" || a.Evidence.Text == "" {
 		v.w.violated("verdict: %v ended as %q, charged to %q, because %q", a.AttemptID, a.Class, a.Charge, a.Evidence.Text)
 	}
+	name := fmt.Sprint(a.Task, "/", a.Index)
+	v.atEnd[name] = v.saved[name]
+	if a.Charge != job.ChargeNothing {
+		v.charged[name]++
+	}
 	if a.Class != job.Succeeded {
+		if v.reported[a.AttemptID] {
+			v.w.violated("result: %v is journalled as %s, and its status says that it is committed", a.AttemptID, a.Class)
+		}
 		return
 	}
-	name := fmt.Sprint(a.Task, "/", a.Index)
 	v.success[name]++
+	if task.Execution.Output != nil && (a.Output == nil || !v.exists(a.Output.Key)) {
+		v.w.violated("result: %v is journalled as succeeded, and its output is not in the bucket", a.AttemptID)
+	}
 	if v.success[name] > 1 {
 		v.w.violated("once: %s was committed %d times", name, v.success[name])
 	}
 	if !v.done[fmt.Sprint(name, "/", a.Attempt)] {
 		v.w.violated("journal: it says that %v succeeded, and it did not run to its end", a.AttemptID)
 	}
+}
+
+// exists reports whether an object is in the bucket.
+func (v *witness) exists(key string) bool {
+	body, _, err := v.w.bucket.Get(v.w.ctx, key, 0, 0)
+	if err != nil {
+		return v.w.ctx.Err() != nil
+	}
+	return body.Close() == nil
 }
 
 // after checks the state that an event made.
@@ -181,6 +217,9 @@ func (v *witness) after(e plan.Event) {
 	x, task := v.index(e.AttemptEnded.AttemptID)
 	if x == nil {
 		return
+	}
+	if n := v.charged[fmt.Sprint(task.Name, "/", e.AttemptEnded.Index)]; n != x.Charged {
+		v.w.violated("budget: %d attempts of %s[%d] were charged, and it counts %d", n, task.Name, e.AttemptEnded.Index, x.Charged)
 	}
 	if x.Charged > task.Retries.Attempts || x.FreeHosts > 2 {
 		v.w.violated("budget: %s[%d] has used %d of %d attempts, and %d free hosts", task.Name, e.AttemptEnded.Index, x.Charged, task.Retries.Attempts, x.FreeHosts)
@@ -202,6 +241,33 @@ func (v *witness) wantedOf(key string, content []byte) {
 	v.desired[instance] = at
 	if at[1] > v.last.Seq {
 		v.w.violated("journal: the desired document of %s tells of entry %d before it was written", instance, at[1])
+	}
+}
+
+// toldBy sees a status document.
+func (v *witness) toldBy(key string, content []byte) {
+	status, err := store.DecodeStatus(key, content)
+	if err != nil {
+		v.w.violated("status: %s cannot be read: %v", key, err)
+		return
+	}
+	for _, end := range status.Ended {
+		if end.Committed {
+			v.reported[end.AttemptID] = true
+		}
+	}
+}
+
+// committed sees a checkpoint's manifest, runs/<run>/checkpoints/<task>/<index>/...
+func (v *witness) committed(key string) {
+	parts := strings.Split(strings.TrimPrefix(key, store.RunPrefix(v.w.spec.Run)), "/")
+	id, ok := checkpointing.ParseManifestName(parts[len(parts)-1])
+	if !ok || len(parts) < 4 {
+		v.w.violated("checkpoint: %s is no name of a manifest", key)
+		return
+	}
+	if name := parts[1] + "/" + parts[2]; v.saved[name].Less(id) {
+		v.saved[name] = id
 	}
 }
 

@@ -41,6 +41,7 @@ type worker struct {
 	duration func(job.AttemptID) time.Duration
 
 	status  job.Status
+	version string
 	running map[job.AttemptID]time.Time // till when
 	known   map[job.AttemptID]bool
 }
@@ -95,7 +96,10 @@ func (k *worker) write(ctx context.Context) {
 		k.status.Running = append(k.status.Running, job.AttemptStatus{AttemptID: id, Step: job.StepRunning})
 	}
 	k.count.puts.Add(1)
-	_, _ = store.WriteStatus(ctx, k.b, k.status) // the bucket of these runs does not fail
+	object, err := store.WriteStatus(ctx, k.b, k.status, k.version)
+	if err == nil { // the bucket of these runs does not fail
+		k.version = object.Version
+	}
 }
 
 // take reconciles with the desired document.

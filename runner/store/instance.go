@@ -177,9 +177,12 @@ func ReadStatus(ctx context.Context, b bucket.Bucket, run, instance string) (job
 	return status, object, err
 }
 
-// WriteStatus writes an instance's status, whole, over whatever is there: its
-// agent is its only writer. Errors are the bucket's. May be repeated.
-func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status) (bucket.Object, error) {
+// WriteStatus writes an instance's status, whole, over the one that its agent,
+// its only writer, wrote last: version is that one's, "" when none is known. A
+// write that its agent was told had failed may still have its effect, and long
+// after the next one; being conditional, it cannot bury that. Errors are the
+// bucket's. May be repeated.
+func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status, version string) (bucket.Object, error) {
 	if err := checkInstance(status.Instance); err != nil {
 		return bucket.Object{}, err
 	}
@@ -188,7 +191,31 @@ func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status) (bucke
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	return writeObject(ctx, b, StatusKey(status.Run, status.Instance), data, bucket.Condition{})
+	key := StatusKey(status.Run, status.Instance)
+	for range swaps {
+		cond := bucket.IfAbsent()
+		if version != "" {
+			cond = bucket.IfVersion(version)
+		}
+		object, putErr := writeObject(ctx, b, key, data, cond)
+		if putErr == nil || !errors.Is(putErr, bucket.ErrConflict) && !errors.Is(putErr, bucket.ErrNotFound) {
+			return object, putErr
+		}
+		// One of our own that was held to have failed, or an earlier life's.
+		err = putErr
+		found, object, readErr := readObject(ctx, b, key)
+		switch {
+		case errors.Is(readErr, bucket.ErrNotFound):
+			version = ""
+		case readErr != nil:
+			return bucket.Object{}, readErr
+		case bytes.Equal(found, data):
+			return object, nil
+		default:
+			version = object.Version
+		}
+	}
+	return bucket.Object{}, err
 }
 
 // Document is one document of an instance, as a listing shows it.
@@ -230,4 +257,10 @@ func checkInstance(instance string) error {
 // ErrVersion, ErrCorrupt.
 func DecodeDesired(key string, data []byte) (job.Desired, error) {
 	return decode[job.Desired](key, data)
+}
+
+// DecodeStatus reads a status document; key is for the error. Errors:
+// ErrVersion, ErrCorrupt.
+func DecodeStatus(key string, data []byte) (job.Status, error) {
+	return decode[job.Status](key, data)
 }

@@ -71,13 +71,39 @@ func LogKey(run string, id job.AttemptID, seq int64) string {
 	return LogPrefix(run, id) + fmt.Sprintf("%08d", seq)
 }
 
-// CheckpointPrefix is the prefix of an index's checkpoints. Node is 0 unless it
-// is a gang.
+// CheckpointPrefix is the prefix of an index's checkpoints, of the series
+// without a name. Node is 0 unless it is a gang.
 func CheckpointPrefix(run, task string, index, node int) string {
 	return path.Join(RunPrefix(run)+"checkpoints", task, strconv.Itoa(index), strconv.Itoa(node)) + "/"
 }
 
-// CheckpointKey is one checkpoint's manifest.
+// SeriesPrefix is the prefix of one series of an index's checkpoints; "" is the
+// name of the one that a task with a single directory has.
+func SeriesPrefix(run, task string, index, node int, name string) string {
+	prefix := CheckpointPrefix(run, task, index, node)
+	if name == "" {
+		return prefix
+	}
+	return strings.TrimSuffix(prefix, "/") + "-" + name + "/"
+}
+
+// SeriesOf reads the task, index, node and name of the series that a
+// checkpoint's key belongs to, and whether it is such a key.
+func SeriesOf(run, key string) (task string, index, node int, name string, ok bool) {
+	rest, ok := strings.CutPrefix(key, RunPrefix(run)+"checkpoints/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 4 {
+		return "", 0, 0, "", false
+	}
+	number, name, named := strings.Cut(parts[2], "-")
+	index, errIndex := strconv.Atoi(parts[1])
+	node, errNode := strconv.Atoi(number)
+	ok = errIndex == nil && errNode == nil && index >= 0 && node >= 0 && named == (name != "") &&
+		SeriesPrefix(run, parts[0], index, node, name)+parts[3] == key
+	return parts[0], index, node, name, ok
+}
+
+// CheckpointKey is one checkpoint's manifest, of the series without a name.
 func CheckpointKey(run, task string, index, node int, id checkpointing.ID) string {
 	return CheckpointPrefix(run, task, index, node) + checkpointing.ManifestName(id)
 }

@@ -113,17 +113,13 @@ func (w *world) storm(ended <-chan struct{}) []string {
 	for _, take := range ways {
 		var id string
 		found := until(ended, func() bool {
-			var running []ec2test.Instance
 			for _, i := range w.cloud.Instances() {
-				if i.Pool.Lifecycle == "spot" && i.State == "running" {
-					running = append(running, i)
+				if i.Pool.Lifecycle == "spot" && i.State == "running" && !slices.Contains(taken, i.ID) {
+					id = i.ID
+					return true
 				}
 			}
-			if len(running) == 0 || len(taken) > 0 && running[len(running)-1].ID == taken[len(taken)-1] {
-				return false
-			}
-			id = running[len(running)-1].ID
-			return true
+			return false
 		})
 		if !found {
 			break

@@ -21,11 +21,12 @@ const (
 	VarInstance = "SPOTRELAY_INSTANCE"
 	// VarMetadata overrides NoticeProbe.Metadata, set by the provider.
 	VarMetadata = "SPOTRELAY_METADATA"
-	// VarNoticeLead overrides the Lead of the probe's interruption sources, as a
-	// Go duration, set by a provider whose instances can have a longer notice.
-	VarNoticeLead = "SPOTRELAY_NOTICE_LEAD"
 	// VarUploadLimit bounds sending, in bytes a second, set by the provider.
 	VarUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
+	// VarNoticeLead is how long ahead this instance's interruption notice comes,
+	// "30s", set by a provider whose fleets differ in that; otherwise it is the
+	// Lead of the probe's sources.
+	VarNoticeLead = "SPOTRELAY_NOTICE_LEAD"
 	// VarHome is the folder the agent works in, set by the provider; default
 	// /var/lib/spotrelay.
 	VarHome = "SPOTRELAY_HOME"

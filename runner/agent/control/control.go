@@ -58,6 +58,8 @@ type Status struct {
 	Saving  bool        `json:"saving"` // a save is under way
 	Resumed bool        `json:"resumed"`
 	Notice  *job.Notice `json:"notice,omitempty"`
+	// Forecast is what a save would take, of each checkpoint.
+	Forecast []job.SaveForecast `json:"forecast,omitempty"`
 	// Error of the last save that failed, "" when the last one was committed.
 	Error string `json:"error,omitempty"`
 }

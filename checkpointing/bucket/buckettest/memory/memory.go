@@ -138,6 +138,17 @@ func (b *Bucket) Describe() bucket.Description { return b.description }
 // Close implements bucket.Bucket. The content stays.
 func (b *Bucket) Close() error { return nil }
 
+// Size is the content of all objects together, in bytes.
+func (b *Bucket) Size() (n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.objects.Scan(func(_ string, found stored) bool {
+		n += found.object.Size
+		return true
+	})
+	return n
+}
+
 // Len is how many objects there are.
 func (b *Bucket) Len() int {
 	b.mu.Lock()

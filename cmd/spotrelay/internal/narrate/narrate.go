@@ -255,10 +255,25 @@ func (t *Teller) run(event plan.Event) Line {
 		return Line{Text: "the run goes on" + by(event.RunResumed.By)}
 	case event.RunEnded != nil:
 		return t.outcome(event.RunEnded)
+	case event.CheckpointsPruned != nil:
+		return pruned(event.CheckpointsPruned)
 	case event.RunClosed != nil:
 		return Line{Text: "every instance is gone, cost " + Money(event.RunClosed.Cost)}
 	}
 	return Line{}
+}
+
+// pruned tells what the end of the run did with the checkpoints of a task.
+func pruned(e *plan.CheckpointsPruned) Line {
+	switch {
+	case e.Fault != "":
+		return Line{Text: fmt.Sprintf("checkpoints of %s could not be removed: %s", e.Task, e.Fault), Weight: Warning}
+	case e.Removed == 0:
+		return Line{}
+	case e.Kept == 0:
+		return Line{Text: fmt.Sprintf("removed the checkpoints of %s", e.Task)}
+	}
+	return Line{Text: fmt.Sprintf("removed %s of %s, %d kept", Count(e.Removed, "older checkpoint"), e.Task, e.Kept)}
 }
 
 func (t *Teller) outcome(e *plan.RunEnded) Line {

@@ -91,6 +91,10 @@ func TestTell(t *testing.T) {
 		}}, want: "rented i-9 (local-a small spot $0.03/h); nothing in local-a small spot and 2 other pools: capacity: none left", weight: narrate.Warning},
 		"cancelled":          {event: plan.Event{CancelRequested: &plan.CancelRequested{By: "ann@host"}}, want: "cancelling, as asked by ann@host", weight: narrate.Warning},
 		"closed":             {event: plan.Event{RunClosed: &plan.RunClosed{Cost: 0.00123}}, want: "every instance is gone, cost $0.00123"},
+		"pruned":             {event: plan.Event{CheckpointsPruned: &plan.CheckpointsPruned{Task: "train", Kept: 1, Removed: 12}}, want: "removed 12 older checkpoints of train, 1 kept"},
+		"pruned all":         {event: plan.Event{CheckpointsPruned: &plan.CheckpointsPruned{Task: "train", Removed: 1}}, want: "removed the checkpoints of train"},
+		"nothing to prune":   {event: plan.Event{CheckpointsPruned: &plan.CheckpointsPruned{Task: "train", Kept: 1}}},
+		"not pruned":         {event: plan.Event{CheckpointsPruned: &plan.CheckpointsPruned{Task: "train", Kept: 4, Fault: "denied"}}, want: "checkpoints of train could not be removed: denied", weight: narrate.Warning},
 		"of another version": {event: plan.Event{}},
 	} {
 		t.Run(name, func(t *testing.T) {

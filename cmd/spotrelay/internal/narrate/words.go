@@ -74,5 +74,9 @@ func Count(n int, thing string) string {
 // Checkpoint is a checkpoint's number as people read it: "2-7" is the seventh
 // that attempt 2 committed.
 func Checkpoint(ref *job.CheckpointRef) string {
+	if names := ref.Series(); ref.Key == "" && len(names) > 0 {
+		other, _ := ref.Of(names[0])
+		return fmt.Sprintf("%s %d-%d", names[0], other.Attempt, other.Sequence)
+	}
 	return fmt.Sprintf("%d-%d", ref.Attempt, ref.Sequence)
 }
