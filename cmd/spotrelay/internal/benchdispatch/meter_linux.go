@@ -75,7 +75,7 @@ func descendants(root int) []int {
 	}
 	children := map[int][]int{}
 	for _, path := range entries {
-		data, err := os.ReadFile(path) //nolint:gosec // of /proc
+		data, err := os.ReadFile(path)
 		if err != nil {
 			continue
 		}

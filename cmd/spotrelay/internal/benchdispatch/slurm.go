@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,16 +46,17 @@ func lookup(name string) (string, error) {
 // slurmStart bounds the start of its daemons.
 const slurmStart = time.Minute
 
-// slurmConf is Debian's defaults but for the paths, one node of as many CPUs as
-// the peers run tasks, and nothing that measures or confines the tasks.
+// slurmConf is Slurm's defaults but for the paths, one node of as many CPUs as
+// the peers run tasks, nothing that measures or confines the tasks, and no pause
+// before batch jobs are scheduled (three seconds, which would be all of its time).
 const slurmConf = `ClusterName=bench
 SlurmctldHost=%[1]s(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket=%[2]s/munge.socket
 CryptoType=crypto/munge
-SlurmctldPort=16817
-SlurmdPort=16818
+SlurmctldPort=%[4]d
+SlurmdPort=%[5]d
 SlurmctldPidFile=%[2]s/slurmctld.pid
 SlurmdPidFile=%[2]s/slurmd.pid
 StateSaveLocation=%[2]s/state
@@ -71,6 +73,7 @@ AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
 SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 MaxArraySize=100001
 MaxJobCount=100001
 NodeName=%[1]s NodeAddr=127.0.0.1 CPUs=%[3]d State=UNKNOWN
@@ -116,7 +119,11 @@ func (s slurm) start(ctx context.Context, d *daemons) error {
 		return err
 	}
 	host, _, _ = strings.Cut(host, ".")
-	if err := os.WriteFile(filepath.Join(d.dir, "slurm.conf"), fmt.Appendf(nil, slurmConf, host, d.dir, s.o.jobs), 0o644); err != nil {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(d.dir, "slurm.conf"), fmt.Appendf(nil, slurmConf, host, d.dir, s.o.jobs, ports[0], ports[1]), 0o644); err != nil {
 		return err
 	}
 	key := filepath.Join(d.dir, "munge.key")
@@ -142,6 +149,19 @@ func (s slurm) start(ctx context.Context, d *daemons) error {
 	})
 }
 
+// freePorts are ports that nobody listens on.
+func freePorts(n int) (ports []int, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
 // daemons are processes of a run of Slurm.
 type daemons struct {
 	ctx     context.Context
@@ -155,7 +175,7 @@ func (d *daemons) command(name string, args ...string) *exec.Cmd {
 	if err != nil {
 		path = name
 	}
-	c := exec.CommandContext(d.ctx, path, args...) //nolint:gosec // one of slurmPrograms
+	c := exec.CommandContext(d.ctx, path, args...)
 	c.Env = append(os.Environ(), "SLURM_CONF="+filepath.Join(d.dir, "slurm.conf"))
 	return c
 }
