@@ -49,6 +49,10 @@ const (
 	CauseCancelled         Cause = "cancelled"            // cancelled: by the user
 	CauseCancelledExternal Cause = "cancelled-externally" // cancelled: somebody else ended the VM; the run is held
 	CauseUpstream          Cause = "upstream"             // cancelled: the run failed elsewhere
+	CauseMaxCost           Cause = "max-cost"             // cancelled: it costs as much as it may; its checkpoint is saved
+	CauseRunTimeout        Cause = "run-timeout"          // cancelled: the run took as long as it may
+	CausePaused            Cause = "paused"               // cancelled, charged to nothing: the run was paused
+	CauseNodeLost          Cause = "node-lost"            // cancelled, charged to nothing: another node of its gang was lost
 )
 
 // Charge is the budget that an ended attempt was counted against. Whatever is

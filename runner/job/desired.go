@@ -42,6 +42,10 @@ type Assignment struct {
 	Inputs []Input `json:"inputs,omitempty"`
 	// Restore is what the attempt goes on from; nil: from the beginning.
 	Restore *CheckpointRef `json:"restore,omitempty"`
+	// Seed of the index: the same in each of its attempts, another for each index.
+	Seed uint64 `json:"seed,omitempty"`
+	// Gang says which part of a gang this is; nil: it is none.
+	Gang *GangPart `json:"gang,omitempty"`
 	// Cancel: end it as cancelled, with its checkpoint saved. It stays listed
 	// until its end was seen.
 	Cancel bool `json:"cancel,omitempty"`
@@ -53,4 +57,17 @@ type Input struct {
 	Index    int      `json:"index"`
 	Array    bool     `json:"array,omitempty"` // laid out as a folder per index
 	Manifest Manifest `json:"manifest"`
+}
+
+// GangPart is one node's part of a gang's attempt.
+type GangPart struct {
+	Node  int `json:"node"`  // from 0
+	Nodes int `json:"nodes"` // of the gang
+	// Incarnation counts the instances that were this node, from 1.
+	Incarnation int `json:"incarnation"`
+	// Addresses of all nodes, in order; "" of one that has none yet. The
+	// command starts when all are there.
+	Addresses []string `json:"addresses,omitempty"`
+	// Replace: the others go on when one is lost.
+	Replace bool `json:"replace,omitempty"`
 }

@@ -26,6 +26,16 @@ type Spec struct {
 
 	// MaxInstances bounds the instances that live at once, 0 for no bound.
 	MaxInstances int `json:"max_instances,omitempty"`
+	// MaxParallel bounds the attempts that are assigned at once, 0 for no bound.
+	MaxParallel int `json:"max_parallel,omitempty"`
+	// MaxCost in dollars of all instances of the run, 0 for none.
+	MaxCost float64 `json:"max_cost,omitempty"`
+	// Timeout of the run, by the run's own time; 0 for none.
+	Timeout Duration `json:"run_timeout,omitempty"`
+	// Inputs from outside, imported when the run was submitted.
+	Inputs []SourceInput `json:"inputs,omitempty"`
+	// Recovery is what was taken over from an earlier run; nil: nothing.
+	Recovery *Recovery `json:"recovery,omitempty"`
 	// Seed feeds whatever needs chance (jitter), so that plans can be repeated.
 	Seed uint64 `json:"seed"`
 	// Workdir is the manifest of the files that every attempt starts in.
@@ -43,6 +53,7 @@ type Task struct {
 	Array     bool      `json:"array,omitempty"` // count or for_each was given
 	Keys      []string  `json:"keys,omitempty"`  // for_each: the key of each index
 	DependsOn []string  `json:"depends_on,omitempty"`
+	Inputs    []string  `json:"inputs,omitempty"` // names of Spec.Inputs that it is given
 	Execution Execution `json:"execution"`
 	// Elements holds what differs by index: nil, or Count long.
 	Elements  []Element `json:"elements,omitempty"`
@@ -55,13 +66,56 @@ type Task struct {
 	Slots     int      `json:"slots"`               // attempts of it that share an instance at once, from 1
 	Dedicated bool     `json:"dedicated,omitempty"` // each attempt has an instance of its own, used once
 	Retries   Retries  `json:"retries"`
+
+	// Priority among tasks that wait for instances: the higher first.
+	Priority int `json:"priority,omitempty"`
+	// MaxParallel bounds its attempts that are assigned at once, 0 for no bound.
+	MaxParallel int `json:"max_parallel,omitempty"`
+	// MaxCost in dollars of an index over all its attempts, 0 for none.
+	MaxCost float64 `json:"max_cost,omitempty"`
+	// HoldOnFailure keeps the instance of an attempt that failed for so long.
+	HoldOnFailure Duration `json:"hold_on_failure,omitempty"`
+	// OnOutOfMemory asks for more memory after an attempt that had too little.
+	OnOutOfMemory *MoreMemory `json:"on_out_of_memory,omitempty"`
+	// Nodes of a gang, each an instance of its own; 0 and 1: no gang.
+	Nodes int `json:"nodes,omitempty"`
+	// OnNodeLoss is what becomes of a gang when a node is lost; "" is NodeLossRestart.
+	OnNodeLoss NodeLoss `json:"on_node_loss,omitempty"`
+	// Cache lets finished work be used again; nil: never.
+	Cache *Cache `json:"cache,omitempty"`
+	// When decides, once all that it depends on has ended, whether it runs; nil:
+	// it does.
+	When *Condition `json:"when,omitempty"`
+	// AllowFailure: that it failed fails neither the run nor what depends on it.
+	AllowFailure bool `json:"allow_failure,omitempty"`
+	// Finally: it runs when all other tasks have ended, however they did.
+	Finally bool `json:"finally,omitempty"`
 }
+
+// MoreMemory is what a task gets after an attempt that ran out of memory:
+// Factor times as much each time, at most Max bytes.
+type MoreMemory struct {
+	Factor float64 `json:"factor"`
+	Max    int64   `json:"max"`
+}
+
+// NodeLoss is what becomes of a gang when one of its nodes is lost.
+type NodeLoss string
+
+const (
+	// NodeLossRestart ends the attempt on all nodes; the next one starts anew on all.
+	NodeLossRestart NodeLoss = "restart"
+	// NodeLossReplace keeps the other nodes and replaces the lost one.
+	NodeLossReplace NodeLoss = "replace"
+)
 
 // Element is the part of an execution that is an index's own. A nil field is
 // as in the task's Execution.
 type Element struct {
 	Command []string          `json:"command,omitempty"`
 	Env     map[string]string `json:"env,omitempty"`
+	// Values of a matrix: what tells this index from the others, for tables.
+	Values map[string]string `json:"values,omitempty"`
 }
 
 // Execution is what an agent needs to know to execute an attempt. Strings of
@@ -139,6 +193,9 @@ type Manifest struct {
 	Digest string `json:"digest"`
 	Bytes  int64  `json:"bytes"`
 	Files  int    `json:"files"`
+	// Content is the digest of names, modes and bytes alone: equal files, equal
+	// digest, whoever saved them. "" where it is not known.
+	Content string `json:"content,omitempty"`
 }
 
 // Program is an executable in the bucket.
@@ -169,4 +226,14 @@ type Source struct {
 	Text      string            `json:"text"`
 	Variables map[string]string `json:"variables,omitempty"` // as HCL expressions; without sensitive ones
 	Version   string            `json:"version"`             // of spotrelay
+	Git       *Git              `json:"git,omitempty"`       // nil: the file is in no work tree
+	// Providers are the versions of the provider plugins, by name.
+	Providers map[string]string `json:"providers,omitempty"`
+}
+
+// Git is the state of the work tree that a job file lies in.
+type Git struct {
+	Commit string `json:"commit"` // full hash, "" before the first commit
+	Branch string `json:"branch,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"` // tracked files differ from the commit, or untracked ones are there
 }

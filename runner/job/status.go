@@ -129,11 +129,13 @@ type AttemptEnd struct {
 	OOMKills int64  `json:"oom_kills,omitempty"` // growth of the cgroup's counter
 
 	// Committed: exit 0, and the output, if one is declared, is in the bucket.
-	Committed bool           `json:"committed"`
-	Output    *Manifest      `json:"output,omitempty"`
-	Restored  *CheckpointRef `json:"restored,omitempty"`   // what it went on from
-	Saved     *CheckpointRef `json:"checkpoint,omitempty"` // the newest committed by it
-	Saves     int            `json:"saves,omitempty"`
+	Committed bool      `json:"committed"`
+	Output    *Manifest `json:"output,omitempty"`
+	// Result is what the task wrote to its result file, when it succeeded.
+	Result   map[string]string `json:"result,omitempty"`
+	Restored *CheckpointRef    `json:"restored,omitempty"`   // what it went on from
+	Saved    *CheckpointRef    `json:"checkpoint,omitempty"` // the newest committed by it
+	Saves    int               `json:"saves,omitempty"`
 
 	Notice       *Notice  `json:"notice,omitempty"`        // seen before it ended
 	SignalSent   bool     `json:"signal_sent,omitempty"`   // we told it to stop before it ended

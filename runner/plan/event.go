@@ -198,6 +198,7 @@ type AttemptEnded struct {
 	Verdict
 	Evidence   Evidence           `json:"evidence"`
 	Output     *job.Manifest      `json:"output,omitempty"`
+	Result     map[string]string  `json:"result,omitempty"`
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"` // newest of its index known now
 	// Retry at NotBefore; false: the index has ended or will by IndexEnded.
 	Retry     bool `json:"retry,omitempty"`

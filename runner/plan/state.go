@@ -104,6 +104,8 @@ type IndexState struct {
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"` // newest known
 	Bad        []string           `json:"bad,omitempty"`        // checkpoints that could not be restored
 	Output     *job.Manifest      `json:"output,omitempty"`     // of the attempt that succeeded
+	Result     map[string]string  `json:"result,omitempty"`     // and what it wrote to its result file
+	Cached     *job.CachedFrom    `json:"cached,omitempty"`     // who computed it, when no attempt of this run did
 	Reason     string             `json:"reason,omitempty"`     // why it ended, when not by success
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
