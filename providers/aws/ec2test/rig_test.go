@@ -45,7 +45,7 @@ func (c wholeAnswers) Do(r *http.Request) (*http.Response, error) {
 func (s *Server) sdkConfig() aws.Config {
 	return aws.Config{
 		HTTPClient: wholeAnswers{s.http.Client()},
-		Region: s.options.Region, BaseEndpoint: aws.String(s.URL), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		Region:     s.options.Region, BaseEndpoint: aws.String(s.URL), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
 	}
 }
