@@ -58,7 +58,7 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		conn := &guarded{Conn: ours, stall: stall}
+		conn := newGuarded(ours)
 		defer conn.Close()
 		waited := make(chan error)
 		begun := time.Now()
