@@ -2,7 +2,6 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"net"
@@ -15,9 +14,11 @@ const (
 	// makes a system call for each quarter of a TLS record.
 	buffer = 128 << 10
 
-	// ahead is how much is taken from a connection at once. TLS takes each
-	// record by two calls, which costs as much as its decryption.
-	ahead = 64 << 10
+	// together is how much is given to a connection and taken from it at once.
+	// TLS by itself makes one call or two for each record, of 16 KiB, which
+	// cost as much as its encryption. recordExtra is what it adds to that.
+	together    = 64 << 10
+	recordExtra = 1 << 10
 
 	// idlePerHost is how many connections to the store are kept for the next
 	// request: all that an engine has in flight, and the documents' beside them.
@@ -54,49 +55,19 @@ func Tune(t *http.Transport) {
 	t.MaxConnsPerHost = 0
 	t.IdleConnTimeout = stall
 	t.DisableCompression = true // objects are read as they are stored
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		return newGuarded(conn), nil
+		return dial(ctx, network, address)
+	}
+	t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return dialTLS(ctx, t, network, address)
 	}
 }
 
-// guarded is a connection that fails when neither direction moves for stall.
-// Whatever moves extends both, since an answer is waited for while its request
-// is still being sent.
-type guarded struct {
-	net.Conn
-	stall time.Duration
-	taken *bufio.Reader
-}
-
-func newGuarded(conn net.Conn) *guarded {
-	g := &guarded{Conn: conn, stall: stall}
-	g.taken = bufio.NewReaderSize(filler{g}, ahead)
-	return g
-}
-
-// Read reads what was taken from the connection, or takes more.
-func (g *guarded) Read(p []byte) (int, error) { return g.taken.Read(p) }
-
-// filler takes from the connection.
-type filler struct{ *guarded }
-
-func (f filler) Read(p []byte) (int, error) { return f.fill(p) }
-
-func (g *guarded) fill(p []byte) (int, error) {
-	if err := g.SetDeadline(time.Now().Add(g.stall)); err != nil {
-		return 0, err
+func dial(ctx context.Context, network, address string) (*guarded, error) {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
 	}
-	return g.Conn.Read(p)
-}
-
-func (g *guarded) Write(p []byte) (int, error) {
-	if err := g.SetDeadline(time.Now().Add(g.stall)); err != nil {
-		return 0, err
-	}
-	return g.Conn.Write(p)
+	return newGuarded(conn), nil
 }
