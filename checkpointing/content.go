@@ -15,16 +15,11 @@ func (m *manifest) content() string {
 		return ""
 	}
 	h := blake3.New()
+	row := make([]byte, 0, 4<<10) // a hash takes much at once sooner than little often
+	number := func(n int64) { row = binary.LittleEndian.AppendUint64(row, uint64(n)) }
 	field := func(data string) {
-		var length [8]byte
-		binary.LittleEndian.PutUint64(length[:], uint64(len(data)))
-		_, _ = h.Write(length[:]) // a hash never fails
-		_, _ = h.WriteString(data)
-	}
-	number := func(n int64) {
-		var value [8]byte
-		binary.LittleEndian.PutUint64(value[:], uint64(n))
-		_, _ = h.Write(value[:])
+		number(int64(len(data)))
+		row = append(row, data...)
 	}
 	for i := range m.Entries {
 		e := &m.Entries[i]
@@ -35,8 +30,11 @@ func (m *manifest) content() string {
 		number(int64(len(e.Extents)))
 		for _, x := range e.Extents {
 			number(x.Offset)
-			field(string(m.Chunks[x.Chunk].Digest[:]))
+			number(int64(len(digest{})))
+			row = append(row, m.Chunks[x.Chunk].Digest[:]...)
 		}
+		_, _ = h.Write(row) // it never fails
+		row = row[:0]
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
