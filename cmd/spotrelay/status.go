@@ -106,6 +106,7 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 		})
 	}
 	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
+	a.printTaskResults(view.Tasks)
 	if len(view.Living) == 0 {
 		return nil
 	}
@@ -146,6 +147,8 @@ type taskJSON struct {
 	Array    bool        `json:"array"`
 	Indexes  indexesJSON `json:"indexes"`
 	Attempts int         `json:"attempts"`
+	// Result of a task that is no array; spotrelay results has the others.
+	Result map[string]string `json:"result,omitempty"`
 }
 
 type indexesJSON struct {
@@ -193,6 +196,9 @@ func runView(ctx context.Context, b bucket.Bucket, state *plan.State, at store.P
 			task.Indexes.count(index.Phase)
 			view.Indexes.count(index.Phase)
 			task.Attempts += len(index.Attempts)
+			if !task.Array {
+				task.Result = index.Result
+			}
 		}
 		if detail {
 			view.Tasks = append(view.Tasks, task)

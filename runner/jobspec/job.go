@@ -55,6 +55,9 @@ func (l *loader) readTasks(spec *job.Spec, block *content, base jobDefaults) {
 		task := tasks[t.name]
 		for _, edge := range t.edges {
 			task.DependsOn = append(task.DependsOn, edge.to)
+			if !edge.whole {
+				task.Parts = append(task.Parts, edge.to)
+			}
 		}
 		spec.Tasks = append(spec.Tasks, task)
 	}

@@ -19,12 +19,12 @@ task "train" {
   command = ["python3", "train.py", "--features", task.features.output]
 }`,
 	attributes: []attributeSchema{
-		{name: "command", kind: kindCommand, required: true, description: "The program and its arguments, not given to a shell. May use `count`, `each` and outputs of tasks.", example: `["python3", "train.py", "--shard", count.index]`},
+		{name: "command", kind: kindCommand, required: true, description: "The program and its arguments, not given to a shell. May use `count`, `each`, and outputs and results of tasks.", example: `["python3", "train.py", "--shard", count.index]`},
 		{name: "setup", kind: kindCommand, defText: "the job's", description: "A command that runs once on an instance, before the first attempt that has it.", example: `["pip", "install", "-r", "requirements.txt"]`},
-		{name: "env", kind: kindMap, description: "Environment variables. May use `count`, `each` and outputs of tasks. Names that begin with `SPOTRELAY_` are spotrelay's own.", example: `{ SHARD = count.index }`},
+		{name: "env", kind: kindMap, description: "Environment variables. May use `count`, `each`, and outputs and results of tasks. Names that begin with `SPOTRELAY_` are spotrelay's own.", example: `{ SHARD = count.index }`},
 		{name: "count", kind: kindWhole, defText: "no array", description: "Makes the task an array of so many indexes, from 0 on: `count.index`. At most 1000000.", example: "16"},
 		{name: "for_each", kind: kindKeys, defText: "no array", description: "Makes the task an array with an index for each key, in the keys' order: `each.key`, `each.value`.", example: `toset(["de", "fr"])`},
-		{name: "depends_on", kind: kindTasks, def: "[]", description: "Tasks that must succeed before. A reference such as `task.features.output` makes its edge by itself.", example: `[task.features]`},
+		{name: "depends_on", kind: kindTasks, def: "[]", description: "Tasks that must succeed before. A reference such as `task.features.output` makes its edge by itself. A task that is listed here is depended on as a whole: all its outputs are there. See [pipelines](pipelines.md).", example: `[task.features]`},
 		{name: "timeout", kind: kindDuration, defText: "none", description: "Of one attempt.", example: `"30m"`},
 		{name: "signal", kind: kindString, def: `"SIGTERM"`, oneOf: []string{"SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"}, description: "Sent to the task on an interruption notice, on its timeout and on cancel.", example: `"SIGUSR1"`},
 		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed, on its timeout and on cancel. On an interruption notice it has all the time that the last save leaves.", example: `"10s"`},

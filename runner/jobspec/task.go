@@ -30,12 +30,17 @@ type task struct {
 type edge struct {
 	to string
 	at hcl.Range
+	// whole: all outputs are wanted, not only those that are referred to by index.
+	whole bool
 }
 
-func (t *task) addEdge(to string, where hcl.Range) {
-	if !slices.ContainsFunc(t.edges, func(e edge) bool { return e.to == to }) {
-		t.edges = append(t.edges, edge{to, where})
+func (t *task) addEdge(to string, where hcl.Range, whole bool) {
+	i := slices.IndexFunc(t.edges, func(e edge) bool { return e.to == to })
+	if i < 0 {
+		t.edges = append(t.edges, edge{to, where, whole})
+		return
 	}
+	t.edges[i].whole = t.edges[i].whole || whole
 }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
@@ -240,7 +245,7 @@ func (l *loader) dependOn(t *task, name string, where hcl.Range) {
 		l.report(report{at: where, summary: fmt.Sprintf("Task %q depends on itself", name), detail: "Remove it from depends_on."})
 		return
 	}
-	t.addEdge(name, where)
+	t.addEdge(name, where, true)
 }
 
 // readPath reads a directory below the working directory, cleaned.

@@ -177,37 +177,15 @@ func compareIDs(a, b job.AttemptID) int {
 // assignment is an attempt with everything that its execution needs.
 func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assignment {
 	task := &t.Spec.Tasks[r.task]
+	execution, _ := t.executionOf(r)
 	return job.Assignment{
 		AttemptID: id,
-		Execution: task.ExecutionOf(id.Index),
+		Execution: execution,
 		Count:     task.Count,
 		Key:       task.KeyOf(id.Index),
 		Workdir:   t.Spec.Workdir,
-		Inputs:    t.inputs(int(r.task)),
+		Inputs:    t.inputs(r, &execution),
 		Restore:   rec.Restore,
 		Cancel:    t.Cancel || t.Fault != "",
 	}
-}
-
-// inputs are the committed outputs of everything that a task depends on. They
-// do not change once it may run, so they are gathered once.
-func (t *tick) inputs(task int) []job.Input {
-	w := &t.work.tasks[task]
-	if w.hasInputs {
-		return w.inputs
-	}
-	for _, name := range t.Spec.Tasks[task].DependsOn {
-		up, ok := t.work.task[name]
-		if !ok {
-			continue
-		}
-		for j := range t.Tasks[up].Indexes {
-			if output := t.Tasks[up].Indexes[j].Output; output != nil {
-				w.inputs = append(w.inputs, job.Input{
-					Task: name, Index: j, Array: t.Spec.Tasks[up].Array, Manifest: *output})
-			}
-		}
-	}
-	w.hasInputs = true
-	return w.inputs
 }

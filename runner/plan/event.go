@@ -28,6 +28,7 @@ type Event struct {
 	AttemptWithdrawn *AttemptWithdrawn `json:"attempt_withdrawn,omitempty"`
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
+	TaskOpened       *TaskOpened       `json:"task_opened,omitempty"`
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
@@ -229,6 +230,12 @@ type IndexEnded struct {
 	Class  job.Class `json:"class"`
 	Cause  job.Cause `json:"cause,omitempty"`
 	Reason string    `json:"reason"` // one sentence for people
+}
+
+// TaskOpened readies a task whose start needed a decision: what of it has not
+// ended by now runs.
+type TaskOpened struct {
+	Task string `json:"task"`
 }
 
 // CheckpointsPruned: the run is over, and of a task's checkpoints remains what

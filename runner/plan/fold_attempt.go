@@ -30,6 +30,10 @@ func (s *State) applyAttempt(e Event) bool {
 		s.attemptEnded(e.At, e.AttemptEnded)
 	case e.IndexEnded != nil:
 		s.indexEnded(e.IndexEnded)
+	case e.TaskOpened != nil:
+		if i, ok := s.work.task[e.TaskOpened.Task]; ok {
+			s.open(i)
+		}
 	default:
 		return false
 	}
@@ -110,7 +114,7 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	s.leaveInstance(rec.Instance, a)
 	switch {
 	case a.Class == job.Succeeded:
-		x.Output = a.Output
+		x.Output, x.Result = a.Output, a.Result
 		s.setPhase(r, IndexSucceeded)
 	case a.Retry && a.NotBefore > at:
 		x.NotBefore = a.NotBefore

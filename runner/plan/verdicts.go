@@ -29,7 +29,8 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	ended.Verdict, ended.Evidence, ended.Left = v, e, after.left(task.Retries)
 	ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
 	if v.Class == job.Succeeded {
-		ended.Output = e.End.Output
+		ended.Output, ended.Result = e.End.Output, e.End.Result
+		ended.Evidence.End = withoutResult(e.End)
 		t.emit(Event{AttemptEnded: ended})
 		return
 	}
@@ -111,6 +112,16 @@ func withNotice(end *job.AttemptEnd, n *job.Notice) *job.AttemptEnd {
 	with := *end
 	with.Notice = n
 	return &with
+}
+
+// withoutResult is the report without what is kept beside it.
+func withoutResult(end *job.AttemptEnd) *job.AttemptEnd {
+	if end.Result == nil {
+		return end
+	}
+	without := *end
+	without.Result = nil
+	return &without
 }
 
 // noFurther says why an index ends with this attempt, "" when it goes on.

@@ -26,6 +26,8 @@ type working struct {
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
+	// gates are the tasks whose start waits for a decision.
+	gates map[int]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -51,6 +53,8 @@ type taskWork struct {
 	cut        bool // they were ended since this one failed
 	inputs     []job.Input
 	hasInputs  bool
+	// usesResults: its command, setup or env refers to results of others.
+	usesResults bool
 }
 
 // poolKey is a pool of a fleet.
@@ -114,7 +118,7 @@ func (s *State) prepare() {
 		byKey: map[string]*group{}, watches: map[string]*watch{}, pools: map[poolKey]int{},
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
-		early: map[string]job.Status{}, pruning: map[int]bool{},
+		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {
@@ -122,6 +126,7 @@ func (s *State) prepare() {
 	}
 	for i := range s.Spec.Tasks {
 		w.task[s.Spec.Tasks[i].Name] = i
+		w.tasks[i].usesResults = len(s.Spec.Tasks[i].DependsOn) > 0 && usesResults(&s.Spec.Tasks[i])
 	}
 	s.work = w
 	for i := range s.Spec.Tasks {
@@ -164,6 +169,9 @@ func (s *State) recount() {
 				s.work.of[i].open++
 			}
 			s.arrive(ref{int32(i), int32(j)})
+		}
+		if s.work.tasks[i].upstream == 0 && s.work.tasks[i].counts[phaseNumber(IndexBlocked)] > 0 {
+			s.work.gates[i] = struct{}{}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Instances)) {
@@ -236,16 +244,8 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 func (s *State) unblock(task int) {
 	for _, d := range s.work.tasks[task].dependents {
 		s.work.tasks[d].upstream--
-		if s.work.tasks[d].upstream > 0 {
-			continue
-		}
-		for j := range s.Tasks[d].Indexes {
-			if s.Tasks[d].Indexes[j].Phase == IndexBlocked {
-				s.setPhase(ref{int32(d), int32(j)}, IndexReady)
-			}
-		}
-		if len(s.Tasks[d].Indexes) == 0 {
-			s.unblock(d)
+		if s.work.tasks[d].upstream == 0 {
+			s.admit(d)
 		}
 	}
 }

@@ -123,6 +123,9 @@ func (w *world) start(m *vm, a job.Assignment) {
 		w.fault("final attempt %d of %s starts on spot", a.Attempt, s)
 	}
 	w.goesOnFrom(a)
+	if w.seen != nil {
+		w.seen(a)
+	}
 	w.runs[s] = m.ID
 	m.alive[a.AttemptID] = 0
 	m.status.Running = append(m.status.Running, job.AttemptStatus{AttemptID: a.AttemptID})
