@@ -26,6 +26,7 @@ task "train" {
 		{name: "for_each", kind: kindKeys, defText: "no array", description: "Makes the task an array with an index for each key, in the keys' order: `each.key`, `each.value`.", example: `toset(["de", "fr"])`},
 		{name: "depends_on", kind: kindTasks, def: "[]", description: "Tasks that must succeed before. A reference such as `task.features.output` makes its edge by itself.", example: `[task.features]`},
 		{name: "timeout", kind: kindDuration, defText: "none", description: "Of one attempt.", example: `"30m"`},
+		{name: "max_cost", kind: kindNumber, defText: "none", description: "Dollars that the task (each index of an array) may cost, over all its attempts. At 80 % there is a warning, at 100 % it saves a checkpoint and ends. See [limits](limits.md).", example: "40"},
 		{name: "signal", kind: kindString, def: `"SIGTERM"`, oneOf: []string{"SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"}, description: "Sent to the task on an interruption notice, on its timeout and on cancel.", example: `"SIGUSR1"`},
 		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed, on its timeout and on cancel. On an interruption notice it has all the time that the last save leaves.", example: `"10s"`},
 		{name: "slots", kind: kindWhole, def: "1", description: "How many attempts of the task share an instance at once.", example: "4"},

@@ -10,7 +10,7 @@ import (
 // assign gives ready indexes to instances with room, in task order and then in
 // index order.
 func (t *tick) assign() {
-	if t.over() || t.Held != "" {
+	if t.over() || t.Held != "" || t.nearCap() {
 		return
 	}
 	for _, g := range t.work.groups {
@@ -185,7 +185,7 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Workdir:   t.Spec.Workdir,
 		Inputs:    t.inputs(int(r.task)),
 		Restore:   rec.Restore,
-		Cancel:    t.Cancel || t.Fault != "",
+		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
 	}
 }
 

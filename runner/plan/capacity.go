@@ -16,7 +16,7 @@ import (
 // first, on-demand for last attempts and when spot gave nothing for long.
 func (t *tick) rent() {
 	t.repeatLaunches()
-	if t.over() || t.Held != "" {
+	if t.over() || t.Held != "" || t.nearCap() {
 		return
 	}
 	for _, g := range t.work.groups {

@@ -31,6 +31,10 @@ type Event struct {
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
+	CostWarned   *CostWarned   `json:"cost_warned,omitempty"`
+	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
+	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
+
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`

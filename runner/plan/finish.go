@@ -25,6 +25,9 @@ func (t *tick) endAllUnassigned(reason string) {
 	if t.Fault != "" {
 		cause = job.CauseUpstream
 	}
+	if t.Stop != nil {
+		cause = t.Stop.Cause
+	}
 	for i := range t.Tasks {
 		for j := range t.Tasks[i].Indexes {
 			r := ref{int32(i), int32(j)}
@@ -51,6 +54,8 @@ func (t *tick) endUnwanted(id job.AttemptID) {
 		t.endIndex(r, job.Cancelled, job.CauseCancelled, "the run was cancelled before it ran")
 	case t.Fault != "":
 		t.endIndex(r, job.Cancelled, job.CauseUpstream, "the run failed: "+t.Fault)
+	case t.Stop != nil:
+		t.endIndex(r, job.Cancelled, t.Stop.Cause, t.Stop.Reason)
 	}
 }
 
@@ -82,7 +87,7 @@ func (t *tick) outcome() (Outcome, string) {
 		cancelled += c[phaseNumber(IndexCancelled)]
 		for j := range t.Tasks[i].Indexes {
 			x := &t.Tasks[i].Indexes[j]
-			if first == "" && x.Phase == IndexFailed {
+			if first == "" && (x.Phase == IndexFailed || x.EndedFor == job.CauseMaxCost) {
 				first = indexName(&t.Spec.Tasks[i], j) + ": " + x.Reason
 			}
 		}
@@ -90,6 +95,8 @@ func (t *tick) outcome() (Outcome, string) {
 	switch {
 	case t.Fault != "":
 		return OutcomeFailed, t.Fault
+	case t.Stop != nil && failed+cancelled > 0:
+		return OutcomeFailed, t.Stop.Reason
 	case failed+cancelled == 0:
 		return OutcomeSucceeded, ""
 	case t.Cancel:

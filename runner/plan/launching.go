@@ -194,4 +194,4 @@ func (t *tick) fail(code providers.Code, reason string) {
 }
 
 // over reports whether nothing more is to be rented, whatever comes.
-func (s *State) over() bool { return s.Cancel || s.Fault != "" || s.Outcome != "" }
+func (s *State) over() bool { return s.Cancel || s.Fault != "" || s.Stop != nil || s.Outcome != "" }

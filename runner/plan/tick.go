@@ -31,6 +31,7 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	}
 	t.observe(facts)
 	t.timers()
+	t.limits()
 	t.assign()
 	t.rent()
 	t.endRun()
@@ -71,6 +72,9 @@ func (t *tick) next() Time {
 	if len(t.work.timers) > 0 {
 		t.wakeAt(t.work.timers[0].at)
 	}
+	if len(t.work.limits) > 0 {
+		t.wakeAt(t.work.limits[0].at)
+	}
 	return t.wake
 }
 
@@ -84,6 +88,7 @@ func (t *tick) tenure() {
 	})
 	heap.Init(&t.work.timers)
 	clear(t.work.pruning)
+	t.watchCosts()
 	for _, token := range slices.Sorted(maps.Keys(t.Launches)) {
 		l := t.Launches[token]
 		if !l.Answered && l.Error == nil {

@@ -20,6 +20,8 @@ func (s *State) Run() RunState {
 		return RunCancelled
 	case s.Cancel:
 		return RunCancelling
+	case s.Stop != nil:
+		return RunStopping
 	case s.Held != "":
 		return RunHolding
 	}

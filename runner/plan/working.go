@@ -21,6 +21,7 @@ type working struct {
 	open   int // indexes that have not ended
 
 	timers  timerHeap
+	limits  timerHeap // when the cost of an index is looked at
 	watches map[string]*watch
 	pools   map[poolKey]int // instances that are not gone; with an empty pool those of the fleet
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.

@@ -249,6 +249,8 @@ func (t *Teller) run(event plan.Event) Line {
 	switch {
 	case event.CancelRequested != nil:
 		return Line{Text: "cancelling" + by(event.CancelRequested.By), Weight: Warning}
+	case event.CostWarned != nil, event.IndexStopped != nil, event.RunStopped != nil:
+		return t.limit(event)
 	case event.RunHeld != nil:
 		return Line{Text: "the run is held: " + event.RunHeld.Reason, Weight: Warning}
 	case event.RunResumed != nil:
