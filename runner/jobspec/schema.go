@@ -151,6 +151,7 @@ var jobSchema = &blockSchema{
 		{name: "bucket", kind: kindString, defText: "the folder `.spotrelay` here", description: "Where the run lives: an object-storage URL or a folder. `--bucket` and `SPOTRELAY_BUCKET` win over it.", example: `"s3://acme-batch/spotrelay"`},
 		{name: "max_instances", kind: kindWhole, def: "0", description: "How many instances may live at once; 0 is no bound.", example: "50"},
 		{name: "max_cost", kind: kindNumber, defText: "none", description: "Dollars that all instances of the run may cost, idle ones too. At 80 % there is a warning, at 100 % all that runs saves a checkpoint and the run ends. See [limits](limits.md).", example: "500"},
+		{name: "max_parallel", kind: kindWhole, defText: "no bound", description: "How many attempts may be assigned at once, of all tasks.", example: "100"},
 		{name: "run_timeout", kind: kindDuration, defText: "none", description: "Of the whole run; the time in which it is paused does not count. When it is over, all that runs saves a checkpoint and the run ends.", example: `"24h"`},
 		{name: "fleets", kind: kindStrings, defText: "the fleets of the file, in their order; with none, `[\"local\"]`", description: "The fleets that tasks may use, in order of preference.", example: `["aws-use1", "local"]`},
 		{name: "labels", kind: kindMap, description: "Become tags of the instances. Those of a task are added to those of the job.", example: `{ team = "search" }`},

@@ -27,6 +27,8 @@ task "train" {
 		{name: "depends_on", kind: kindTasks, def: "[]", description: "Tasks that must succeed before. A reference such as `task.features.output` makes its edge by itself.", example: `[task.features]`},
 		{name: "timeout", kind: kindDuration, defText: "none", description: "Of one attempt.", example: `"30m"`},
 		{name: "max_cost", kind: kindNumber, defText: "none", description: "Dollars that the task (each index of an array) may cost, over all its attempts. At 80 % there is a warning, at 100 % it saves a checkpoint and ends. See [limits](limits.md).", example: "40"},
+		{name: "max_parallel", kind: kindWhole, defText: "no bound", description: "How many attempts of the task may be assigned at once: how many indexes of an array go at a time.", example: "8"},
+		{name: "priority", kind: kindWhole, def: "0", description: "Among tasks that wait for instances the higher one is served first, where there are not enough for all. May be negative. What runs is not ended for it.", example: "10"},
 		{name: "signal", kind: kindString, def: `"SIGTERM"`, oneOf: []string{"SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"}, description: "Sent to the task on an interruption notice, on its timeout and on cancel.", example: `"SIGUSR1"`},
 		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed, on its timeout and on cancel. On an interruption notice it has all the time that the last save leaves.", example: `"10s"`},
 		{name: "slots", kind: kindWhole, def: "1", description: "How many attempts of the task share an instance at once.", example: "4"},

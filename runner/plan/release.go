@@ -50,8 +50,8 @@ func (t *tick) makeRoom(g *group) {
 // awaited reports whether work is ready, or about to be, for a group's
 // instances of one side.
 func (t *tick) awaited(g *group, side int) bool {
-	spot, last := &g.sides[onSpot], &g.sides[onDemand]
-	return spot.ready+spot.coming > 0 || side == onDemand && last.ready+last.coming > 0
+	spot, last, ready := &g.sides[onSpot], &g.sides[onDemand], t.ready[g]
+	return ready[onSpot]+spot.coming > 0 || side == onDemand && ready[onDemand]+last.coming > 0
 }
 
 // done says why an empty instance takes no attempt any more, "" if it does.

@@ -16,8 +16,9 @@ type tick struct {
 	events  []Event
 	actions []Action
 	wake    Time
-	lists   map[string]bool // fleets that a listing was asked of
-	lacking int             // instances that max_instances leaves no room for
+	lists   map[string]bool   // fleets that a listing was asked of
+	ready   map[*group][2]int // what waits and may be assigned, by side, once rent has run
+	lacking int               // instances that max_instances leaves no room for
 	// lackingIn is how many instances a fleet's quota leaves no room for.
 	lackingIn map[string]int
 }
