@@ -152,7 +152,8 @@ func (t *tick) desired(inst *Instance) *ActionDesired {
 			d.Attempts = append(d.Attempts, t.assignment(id, rec, r))
 		}
 	}
-	slices.SortFunc(d.Attempts, func(a, b job.Assignment) int { return compareIDs(a.AttemptID, b.AttemptID) })
+	// In the order in which they were assigned, which is that of priority: what
+	// waits there for a slot is begun in it.
 	if last := t.work.watches[inst.ID].last; last != nil {
 		for i := range last.Ended {
 			// One that waits for the provider's word is not acknowledged yet.
