@@ -10,7 +10,7 @@ import (
 // assign gives ready indexes to instances with room, by the tasks' priority, in
 // task order and then in index order.
 func (t *tick) assign() {
-	if t.over() || t.Held != "" || t.nearCap() {
+	if t.over() || t.stands() || t.nearCap() {
 		return
 	}
 	for _, g := range t.groupsInOrder() {

@@ -16,7 +16,7 @@ import (
 // first, on-demand for last attempts and when spot gave nothing for long.
 func (t *tick) rent() {
 	t.repeatLaunches()
-	if t.over() || t.Held != "" || t.nearCap() {
+	if t.over() || t.stands() || t.nearCap() {
 		return
 	}
 	t.ready = t.demand()

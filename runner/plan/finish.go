@@ -13,7 +13,9 @@ func (t *tick) request(r Request) {
 	case r.Kind == RequestCancel && !t.Cancel:
 		t.emit(Event{CancelRequested: &CancelRequested{By: r.By}})
 		t.endAllUnassigned("the run was cancelled before it ran")
-	case r.Kind == RequestResume && t.Held != "":
+	case r.Kind == RequestPause && !t.Paused && !t.over():
+		t.emit(Event{RunPaused: &RunPaused{By: r.By}})
+	case r.Kind == RequestResume && t.stands():
 		t.emit(Event{RunResumed: &RunResumed{By: r.By}})
 	}
 }

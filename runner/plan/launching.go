@@ -155,7 +155,7 @@ func (t *tick) repeatLaunches() {
 		if _, settling := t.work.settling[token]; settling {
 			continue
 		}
-		if t.over() || l.Tries >= launchTries || l.Error.Code == providers.CodeTokenMismatch {
+		if t.over() || t.Paused || l.Tries >= launchTries || l.Error.Code == providers.CodeTokenMismatch {
 			t.settleLater(l)
 			continue
 		}

@@ -269,11 +269,11 @@ func (t *tick) nearCap() bool {
 // runTimeout stops the run when its time is over.
 func (t *tick) runTimeout() {
 	limit := t.Spec.Timeout.D()
-	if limit <= 0 || t.over() {
+	if limit <= 0 || t.over() || t.Paused {
 		return
 	}
-	if t.now < limit {
-		t.wakeAt(limit)
+	if at := limit + t.PausedFor; t.now < at {
+		t.wakeAt(at)
 		return
 	}
 	t.stopRun(job.CauseRunTimeout, fmt.Sprintf("its run_timeout of %s is over: spotrelay recover %s --run-timeout %s goes on from what was saved",

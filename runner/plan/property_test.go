@@ -70,15 +70,15 @@ func anySpec(t *rapid.T) *job.Spec {
 	}
 	return &job.Spec{
 		Run: "01k0000000000000000000test", Job: "any", Seed: 7, Timing: timing,
-		MaxParallel: rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "max parallel"),
-		MaxCost:     rapid.SampledFrom([]float64{0, 0, 0, 0.5}).Draw(t, "max cost"),
+		MaxParallel:  rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "max parallel"),
+		MaxCost:      rapid.SampledFrom([]float64{0, 0, 0, 0.5}).Draw(t, "max cost"),
 		Fleets:       []job.Fleet{{Name: "one", Provider: "local"}},
 		MaxInstances: rapid.IntRange(0, 3).Draw(t, "max instances"),
 		Tasks: []job.Task{
 			{Name: "first", Count: rapid.IntRange(0, 30).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
 				MaxParallel: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
 				MaxCost:     rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
-				Execution: job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
+				Execution:   job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
 				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{
@@ -101,6 +101,10 @@ func TestAnyWorld(t *testing.T) {
 			switch {
 			case l.one(80, "cancel"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestCancel, By: "me"}) })
+			case l.one(30, "pause"):
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestPause, By: "me"}) })
+			case w.state.Paused && l.below(8, "resume") == 1:
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestResume, By: "me"}) })
 			case l.one(15, "restart"):
 				w.restart()
 			case l.one(20, "dry"):
@@ -116,6 +120,9 @@ func TestAnyWorld(t *testing.T) {
 		for range 400 {
 			if w.state.Finished() {
 				break
+			}
+			if w.state.Paused {
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestResume, By: "me"}) })
 			}
 			w.list("one")
 			w.step(20 * time.Second)

@@ -6,7 +6,7 @@ import "github.com/spotrelay/spotrelay/runner/job"
 func (t *tick) release() {
 	touched := sortedKeys(t.work.touched)
 	clear(t.work.touched)
-	if t.over() {
+	if t.over() || t.Paused {
 		t.releaseAll()
 		return
 	}
@@ -120,6 +120,8 @@ func (t *tick) releaseAll() {
 	reason := EndingIdle
 	if t.Outcome != "" || t.work.open == 0 {
 		reason = EndingRunOver
+	} else if t.Paused && !t.over() {
+		reason = EndingPaused
 	}
 	for _, id := range sortedKeys(t.Instances) {
 		inst := t.Instances[id]

@@ -22,6 +22,8 @@ type RunState string
 const (
 	RunRunning    RunState = "running"
 	RunHolding    RunState = "held"
+	RunPausing    RunState = "pausing" // what runs saves, the instances go
+	RunResting    RunState = "paused"  // nothing of it is left to control
 	RunCancelling RunState = "cancelling"
 	RunStopping   RunState = "stopping" // a limit is reached, what runs is being saved
 	RunClosing    RunState = "closing"  // ended, instances still to go
@@ -36,14 +38,18 @@ const (
 type State struct {
 	Spec *job.Spec `json:"-"`
 
-	Now     Time    `json:"now"`
-	Cancel  bool    `json:"cancel,omitempty"`
-	Held    string  `json:"held,omitempty"` // the reason, "" if it is not
-	Outcome Outcome `json:"outcome,omitempty"`
-	Reason  string  `json:"reason,omitempty"`
-	Closed  bool    `json:"closed,omitempty"`
-	Cost    float64 `json:"cost"`              // of instances that are gone
-	Unknown int     `json:"unknown,omitempty"` // events that this version does not know
+	Now    Time   `json:"now"`
+	Cancel bool   `json:"cancel,omitempty"`
+	Held   string `json:"held,omitempty"` // the reason, "" if it is not
+	// Paused since PausedAt; PausedFor is the length of pauses before.
+	Paused    bool    `json:"paused,omitempty"`
+	PausedAt  Time    `json:"paused_at,omitempty"`
+	PausedFor Time    `json:"paused_for,omitempty"`
+	Outcome   Outcome `json:"outcome,omitempty"`
+	Reason    string  `json:"reason,omitempty"`
+	Closed    bool    `json:"closed,omitempty"`
+	Cost      float64 `json:"cost"`              // of instances that are gone
+	Unknown   int     `json:"unknown,omitempty"` // events that this version does not know
 
 	Tasks     []TaskState          `json:"tasks"` // as in Spec.Tasks
 	Launches  map[string]*Launch   `json:"launches,omitempty"`

@@ -82,6 +82,10 @@ func line(e Event) string {
 		return ended(e.AttemptEnded)
 	case e.IndexEnded != nil:
 		return fmt.Sprintf("%s/%d ends %s: %s", e.IndexEnded.Task, e.IndexEnded.Index, e.IndexEnded.Class, e.IndexEnded.Reason)
+	case e.RunPaused != nil:
+		return "pause the run"
+	case e.RunResumed != nil:
+		return "the run goes on"
 	case e.CostWarned != nil:
 		return fmt.Sprintf("%s/%d has cost %s of %s", e.CostWarned.Task, e.CostWarned.Index, dollars(e.CostWarned.Spent), dollars(e.CostWarned.Limit))
 	case e.IndexStopped != nil:

@@ -22,6 +22,10 @@ func (s *State) Run() RunState {
 		return RunCancelling
 	case s.Stop != nil:
 		return RunStopping
+	case s.atRest():
+		return RunResting
+	case s.Paused:
+		return RunPausing
 	case s.Held != "":
 		return RunHolding
 	}
