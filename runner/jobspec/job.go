@@ -25,6 +25,7 @@ func (l *loader) readJob(block *content) *File {
 	file.Spec = spec
 	file.Bucket = l.readBucket(l.setting(jobSchema, "bucket", s, block))
 	spec.MaxInstances, _ = l.setting(jobSchema, "max_instances", s, block).whole(0, math.MaxInt32)
+	l.readJobLimits(spec, s, block)
 	base := jobDefaults{env: l.readJobEnv(block), labels: l.readLabels(l.setting(jobSchema, "labels", s, block), nil)}
 	if st := l.setting(jobSchema, "fleets", s, block); st.given() {
 		base.fleets = l.readFleetNames(st, nil)

@@ -178,6 +178,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 	task.Labels = l.readLabels(l.setting(taskSchema, "labels", s, t.c), base.labels)
 	task.Fleets = l.readFleetNames(l.setting(taskSchema, "fleets", s, t.c), base.fleets)
 	task.Slots = l.readSlots(t, s)
+	l.readTaskLimits(&task, s, t.c)
 	task.Dedicated, _ = l.setting(taskSchema, "dedicated", s, t.c).boolean()
 	if task.Dedicated && task.Slots > 1 {
 		l.report(report{at: t.c.attrs["dedicated"].Expr.Range(), summary: "A dedicated task has one slot",

@@ -32,6 +32,11 @@ type Event struct {
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
+	CostWarned   *CostWarned   `json:"cost_warned,omitempty"`
+	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
+	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
+	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
+
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`
@@ -156,6 +161,7 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingPaused      EndingReason = "paused"      // the run was paused
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )
 
@@ -270,7 +276,7 @@ type RunHeld struct {
 	Reason string `json:"reason"`
 }
 
-// RunResumed ends a hold.
+// RunResumed ends a hold, or a pause.
 type RunResumed struct {
 	By string `json:"by,omitempty"`
 }

@@ -23,6 +23,7 @@ func (s *State) applyAttempt(e Event) bool {
 		if rec, r := s.live(e.AttemptAccepted.AttemptID, ""); rec != nil && rec.Accepted == 0 {
 			rec.Accepted = stamp(e.At)
 			s.setPhase(r, IndexRunning)
+			s.watchCost(r)
 		}
 	case e.AttemptWithdrawn != nil:
 		s.attemptWithdrawn(e.AttemptWithdrawn.AttemptID)
@@ -95,6 +96,7 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	verdict, evidence, left := a.Verdict, a.Evidence, a.Left
 	rec.Ended, rec.Verdict, rec.Evidence, rec.Left = stamp(at), &verdict, &evidence, &left
 	rec.Cost, rec.Checkpoint = a.Cost, a.Checkpoint
+	x.Spent += a.Cost
 	after := x.counters().plus(a.Charge)
 	x.Charged, x.Preempted, x.Failures, x.Hosts = after.charged, after.preempted, after.failures, after.hosts
 	if a.FreeHost {
@@ -169,7 +171,7 @@ func (s *State) indexEnded(e *IndexEnded) {
 		return
 	}
 	x := s.at(r)
-	x.Reason, x.EndedBy, x.NotBefore = e.Reason, e.Class, 0
+	x.Reason, x.EndedBy, x.EndedFor, x.NotBefore = e.Reason, e.Class, e.Cause, 0
 	phase := IndexFailed
 	if e.Class == job.Cancelled {
 		phase = IndexCancelled

@@ -18,9 +18,16 @@ type working struct {
 	groups []*group
 	of     []*group // by task
 	byKey  map[string]*group
-	open   int // indexes that have not ended
+	// byRank is the tasks in order of priority; ranked: they have different
+	// ones; bounded: there is a max_parallel.
+	byRank  []int32
+	ranked  bool
+	bounded bool
+	busy    int // attempts that are assigned
+	open    int // indexes that have not ended
 
 	timers  timerHeap
+	limits  timerHeap // when the cost of an index is looked at
 	watches map[string]*watch
 	pools   map[poolKey]int // instances that are not gone; with an empty pool those of the fleet
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
@@ -48,7 +55,8 @@ type working struct {
 // taskWork is a task's part of working.
 type taskWork struct {
 	counts     [len(phases)]int
-	upstream   int // tasks it depends on that have not succeeded
+	ready      [2]int // indexes that wait for an instance, by side
+	upstream   int    // tasks it depends on that have not succeeded
 	dependents []int
 	cut        bool // they were ended since this one failed
 	inputs     []job.Input
@@ -92,6 +100,14 @@ func (p IndexPhase) ended() bool {
 	return p == IndexSucceeded || p == IndexFailed || p == IndexCancelled
 }
 
+// busy is 1 in a phase that has an attempt assigned.
+func (p IndexPhase) busy() int {
+	if p == IndexAssigned || p == IndexRunning {
+		return 1
+	}
+	return 0
+}
+
 func newState(spec *job.Spec) *State {
 	s := &State{Spec: spec, Tasks: make([]TaskState, len(spec.Tasks))}
 	for i := range spec.Tasks {
@@ -124,6 +140,7 @@ func (s *State) prepare() {
 	for _, g := range w.groups {
 		w.byKey[g.key] = g
 	}
+	w.rankTasks(s.Spec)
 	for i := range s.Spec.Tasks {
 		w.task[s.Spec.Tasks[i].Name] = i
 		w.tasks[i].usesResults = len(s.Spec.Tasks[i].DependsOn) > 0 && usesResults(&s.Spec.Tasks[i])
@@ -164,6 +181,7 @@ func (s *State) recount() {
 		for j := range s.Tasks[i].Indexes {
 			x := &s.Tasks[i].Indexes[j]
 			s.work.tasks[i].counts[phaseNumber(x.Phase)]++
+			s.work.busy += x.Phase.busy()
 			if !x.Phase.ended() {
 				s.work.open++
 				s.work.of[i].open++
@@ -228,6 +246,7 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 	s.unqueue(r)
 	w.counts[phaseNumber(x.Phase)]--
 	w.counts[phaseNumber(phase)]++
+	s.work.busy += phase.busy() - x.Phase.busy()
 	if phase.ended() && !x.Phase.ended() {
 		s.work.open--
 		g.open--
@@ -273,6 +292,7 @@ func (s *State) enqueue(r ref) {
 	at := s.sideFor(r)
 	x.queued = int8(queuedSide + at)
 	g.sides[at].ready++
+	s.work.tasks[r.task].ready[at]++
 	if !s.wantFind(r) {
 		g.sides[at].queue.put(r)
 	}
@@ -284,6 +304,7 @@ func (s *State) unqueue(r ref) {
 		return
 	}
 	s.work.of[r.task].sides[x.queued-queuedSide].ready--
+	s.work.tasks[r.task].ready[x.queued-queuedSide]--
 	x.queued = notQueued
 }
 

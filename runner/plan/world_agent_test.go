@@ -101,7 +101,7 @@ func (w *world) reconcile(m *vm, looks bool) {
 	st.Returned = slices.DeleteFunc(st.Returned, func(id job.AttemptID) bool { _, ok := wanted[id]; return !ok })
 	for _, r := range slices.Clone(st.Running) {
 		if a, ok := wanted[r.AttemptID]; !ok || a.Cancel {
-			w.stop(m, job.AttemptEnd{AttemptID: r.AttemptID, Exited: true, ExitCode: 143, SignalSent: true, Cancelled: true})
+			w.stop(m, job.AttemptEnd{AttemptID: r.AttemptID, Exited: true, ExitCode: 143, SignalSent: true, Cancelled: true, Saved: r.Checkpoint})
 		}
 	}
 }
