@@ -91,7 +91,7 @@ func (a *app) submit(ctx context.Context, path string, flags fileFlags, manager 
 func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
 	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager, Skipped: a.printSkipped}
 	if file.Workdir != nil {
-		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep}
+		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep, Covers: jobspec.Covers}
 	}
 	run, err := submit.Submit(ctx, options)
 	if err != nil {
