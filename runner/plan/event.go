@@ -31,6 +31,11 @@ type Event struct {
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
+	IndexCached *IndexCached `json:"index_cached,omitempty"`
+	IndexAwaits *IndexAwaits `json:"index_awaits,omitempty"`
+	CacheMissed *CacheMissed `json:"cache_missed,omitempty"`
+	CacheKept   *CacheKept   `json:"cache_kept,omitempty"`
+
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`

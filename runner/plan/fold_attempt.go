@@ -50,7 +50,7 @@ func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
 		rec.Fleet, rec.Offer = inst.Fleet, inst.Offer
 	}
 	x.Next = max(x.Next, a.Attempt)
-	x.NotBefore = 0
+	x.NotBefore, x.Waits = 0, nil
 	x.Attempts = append(x.Attempts, rec)
 	x.Checkpoint = job.Newest(x.Checkpoint, a.Restore)
 	delete(s.work.finds, r)
@@ -110,7 +110,7 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	s.leaveInstance(rec.Instance, a)
 	switch {
 	case a.Class == job.Succeeded:
-		x.Output = a.Output
+		x.Output, x.Result = a.Output, a.Result
 		s.setPhase(r, IndexSucceeded)
 	case a.Retry && a.NotBefore > at:
 		x.NotBefore = a.NotBefore
@@ -165,7 +165,7 @@ func (s *State) indexEnded(e *IndexEnded) {
 		return
 	}
 	x := s.at(r)
-	x.Reason, x.EndedBy, x.NotBefore = e.Reason, e.Class, 0
+	x.Reason, x.EndedBy, x.NotBefore, x.Waits = e.Reason, e.Class, 0, nil
 	phase := IndexFailed
 	if e.Class == job.Cancelled {
 		phase = IndexCancelled

@@ -37,6 +37,7 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	t.release()
 	t.closeRun()
 	t.ask(facts.Tenure)
+	t.askCache(facts.Tenure)
 	t.desire()
 	return Decision{Events: t.events, Actions: t.actions, Wake: t.next()}
 }
@@ -103,6 +104,7 @@ func (t *tick) tenure() {
 			t.act(Action{Terminate: &ActionTerminate{Fleet: inst.Fleet, Instance: id}})
 		}
 	}
+	t.keepAgain()
 	for i := range t.Spec.Fleets {
 		t.list(t.Spec.Fleets[i].Name)
 	}
@@ -151,6 +153,14 @@ func (t *tick) observe(f Facts) {
 	for _, a := range sorted(f.Pruned, func(a, b PruneAnswer) int { return cmp.Compare(a.Task, b.Task) }) {
 		t.pruned(a)
 	}
+	for _, a := range sorted(f.Cache, func(a, b CacheAnswer) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Index, b.Index))
+	}) {
+		t.cacheAnswer(a)
+	}
+	t.kept(sorted(f.Stored, func(a, b CacheStored) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Index, b.Index))
+	}))
 	if len(t.Launches) == 0 {
 		clear(t.work.early)
 	}

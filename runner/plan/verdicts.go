@@ -29,8 +29,9 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	ended.Verdict, ended.Evidence, ended.Left = v, e, after.left(task.Retries)
 	ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
 	if v.Class == job.Succeeded {
-		ended.Output = e.End.Output
+		ended.Output, ended.Result = e.End.Output, e.End.Result
 		t.emit(Event{AttemptEnded: ended})
+		t.keep(r)
 		return
 	}
 	cause, reason := t.noFurther(v, after, task.Retries)
@@ -158,6 +159,7 @@ func failedAtOnce(v Verdict, end *job.AttemptEnd) bool {
 // endIndex ends an index for good, and with it what depends on its task.
 func (t *tick) endIndex(r ref, class job.Class, cause job.Cause, reason string) {
 	name := t.Spec.Tasks[r.task].Name
+	t.unclaim(r)
 	t.emit(Event{IndexEnded: &IndexEnded{Task: name, Index: int(r.index), Class: class, Cause: cause, Reason: reason}})
 	if !t.Cancel && t.Fault == "" {
 		t.endDependents(int(r.task), name)
