@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -213,4 +214,12 @@ func RemoveCacheEntry(ctx context.Context, b bucket.Bucket, key string) error {
 		}
 	}
 	return nil
+}
+
+// Clock is the store's own time, by a small write: ages of objects are held
+// against it and never against a clock of ours. May be repeated.
+func Clock(ctx context.Context, b bucket.Bucket) (time.Time, error) {
+	key := CacheClaimsPrefix + "clock-" + strings.ToLower(rand.Text())
+	object, err := writeObject(ctx, b, key, []byte("a look at the clock\n"), bucket.IfAbsent())
+	return object.Modified, errors.Join(err, b.Delete(ctx, key))
 }
