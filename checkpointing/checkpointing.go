@@ -29,7 +29,7 @@ type Ref struct {
 	Key     string    `json:"key"` // of the manifest in the bucket
 	ID      ID        `json:"id"`
 	Digest  string    `json:"digest"`            // BLAKE3 of the manifest's bytes, hex; what it restores is verified against it
-	Content string    `json:"content,omitempty"` // digest of names and bytes alone, the same for every save of the same content; "" for an empty directory
+	Content string    `json:"content,omitempty"` // digest of names, bytes and what is executable alone, the same for every save of the same content; "" for an empty directory
 	Bytes   int64     `json:"bytes"`             // of all its files
 	Files   int       `json:"files"`             //
 	SavedAt time.Time `json:"saved_at"`          // by the saver's clock, for people

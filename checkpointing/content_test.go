@@ -62,6 +62,7 @@ func TestContent(t *testing.T) {
 		{"a byte of a large file", func() error { write("large", string(make([]byte, 9<<20))+"eNd"); return nil }},
 		{"a name", func() error { return os.Rename(filepath.Join(dir, "small"), filepath.Join(dir, "little")) }},
 		{"an empty file", func() error { write("empty", ""); return nil }},
+		{"what may be executed", func() error { return os.Chmod(filepath.Join(dir, "empty"), 0o700) }},
 		{"a link", func() error { return os.Symlink("little", filepath.Join(dir, "link")) }},
 	} {
 		if err := change.make(); err != nil {

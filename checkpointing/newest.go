@@ -116,6 +116,11 @@ func (e *engine) present(ctx context.Context, ref Ref) error {
 	if err != nil {
 		return err
 	}
+	return e.packsPresent(ctx, m)
+}
+
+// packsPresent is nil when all packs of a manifest are there, in their sizes.
+func (e *engine) packsPresent(ctx context.Context, m *manifest) error {
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(mostLanes)
 	for i := range m.Packs {

@@ -16,6 +16,7 @@ import (
 
 type runFlags struct {
 	file   fileFlags
+	cache  cacheFlags
 	detach bool
 }
 
@@ -32,6 +33,7 @@ there. Ctrl-C asks whether to leave the run running or to cancel it; where there
 no terminal it leaves it, with exit code 130.`,
 		Example: `  spotrelay run job.hcl
   spotrelay run job.hcl -var epochs=3 --detach
+  spotrelay run job.hcl --no-cache
   spotrelay run job.hcl --json | jq -r .text`,
 		Args:              exact("FILE"),
 		ValidArgsFunction: completeJobFile,
@@ -40,6 +42,7 @@ no terminal it leaves it, with exit code 130.`,
 		},
 	}
 	flags.file.add(cmd)
+	flags.cache.add(cmd)
 	cmd.Flags().BoolVarP(&flags.detach, "detach", "d", false, "print the run's id and let it go on in the background")
 	return cmd
 }
@@ -50,7 +53,7 @@ func (a *app) run(ctx context.Context, path string, flags runFlags) error {
 		return err
 	}
 	defer manager.Close()
-	b, run, err := a.submit(ctx, path, flags.file, manager)
+	b, run, err := a.submit(ctx, path, flags.file, flags.cache, manager)
 	if err != nil {
 		return err
 	}
@@ -66,11 +69,12 @@ func (a *app) run(ctx context.Context, path string, flags runFlags) error {
 }
 
 // submit reads a job file and makes a run of it.
-func (a *app) submit(ctx context.Context, path string, flags fileFlags, manager *plugins.Manager) (b bucket.Bucket, run string, err error) {
+func (a *app) submit(ctx context.Context, path string, flags fileFlags, cache cacheFlags, manager *plugins.Manager) (b bucket.Bucket, run string, err error) {
 	file, err := a.readJobFile(ctx, path, flags, manager)
 	if err != nil {
 		return nil, "", err
 	}
+	cache.apply(file.Spec)
 	agents, err := agentPrograms()
 	if err != nil {
 		return nil, "", err
@@ -91,7 +95,7 @@ func (a *app) submit(ctx context.Context, path string, flags fileFlags, manager 
 func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
 	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager, Skipped: a.printSkipped}
 	if file.Workdir != nil {
-		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep}
+		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep, Covers: jobspec.Covers}
 	}
 	run, err := submit.Submit(ctx, options)
 	if err != nil {

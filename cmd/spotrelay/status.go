@@ -9,6 +9,7 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
+	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/plan"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
@@ -105,11 +106,14 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 		n := t.Indexes
 		rows = append(rows, []string{
 			t.Task, fmt.Sprint(n.Total), fmt.Sprint(n.Blocked + n.Waiting), fmt.Sprint(n.Running),
-			fmt.Sprint(n.Succeeded), fmt.Sprint(n.Failed + n.Cancelled), fmt.Sprint(t.Attempts),
+			n.succeededText(), fmt.Sprint(n.Failed + n.Cancelled), fmt.Sprint(t.Attempts),
 		})
 	}
 	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
 	a.printTaskResults(view.Tasks)
+	for _, w := range view.Waits {
+		fmt.Fprintf(a.stdout, "%s %s\n", narrate.Name(state.Spec, w.Task, w.Index), narrate.Waits(state.Spec, &w.By))
+	}
 	if len(view.Living) == 0 {
 		return nil
 	}
@@ -145,6 +149,7 @@ type runJSON struct {
 	Controller string          `json:"controller,omitempty"`
 	Tasks      []taskJSON      `json:"tasks,omitempty"`
 	Living     []plan.Instance `json:"living,omitempty"`
+	Waits      []waitJSON      `json:"waits,omitempty"`   // for who computes the same
 	Running    []runningJSON   `json:"running,omitempty"` // attempts, as their agents saw them last
 }
 
@@ -163,8 +168,24 @@ type indexesJSON struct {
 	Waiting   int `json:"waiting"` // for an instance or a backoff
 	Running   int `json:"running"`
 	Succeeded int `json:"succeeded"`
+	Cached    int `json:"cached"` // of the succeeded ones: computed by an earlier run
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
+}
+
+// waitJSON is an index that waits for who computes the same.
+type waitJSON struct {
+	Task  string         `json:"task"`
+	Index int            `json:"index"`
+	By    job.CacheClaim `json:"by"`
+}
+
+// succeededText says how many of those that succeeded did not have to run.
+func (n *indexesJSON) succeededText() string {
+	if n.Cached == 0 {
+		return fmt.Sprint(n.Succeeded)
+	}
+	return fmt.Sprintf("%d (%d cached)", n.Succeeded, n.Cached)
 }
 
 func (n *indexesJSON) count(phase plan.IndexPhase) {
@@ -201,6 +222,13 @@ func runView(ctx context.Context, b bucket.Bucket, state *plan.State, at store.P
 			index := &state.Tasks[i].Indexes[k]
 			task.Indexes.count(index.Phase)
 			view.Indexes.count(index.Phase)
+			if index.Cached != nil {
+				task.Indexes.Cached++
+				view.Indexes.Cached++
+			}
+			if index.Waits != nil && detail {
+				view.Waits = append(view.Waits, waitJSON{task.Task, k, *index.Waits})
+			}
 			task.Attempts += len(index.Attempts)
 			if !task.Array {
 				task.Result = index.Result

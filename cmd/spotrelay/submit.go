@@ -12,6 +12,7 @@ import (
 
 func (a *app) submitCommand() *cobra.Command {
 	var flags fileFlags
+	var cache cacheFlags
 	cmd := &cobra.Command{
 		Use:   "submit FILE",
 		Short: "Submit a job file as a run, for spotrelay serve to carry out",
@@ -27,7 +28,7 @@ run up (spotrelay serve), or anyone by spotrelay attach.`,
 				return err
 			}
 			defer manager.Close()
-			b, run, err := a.submit(cmd.Context(), args[0], flags, manager)
+			b, run, err := a.submit(cmd.Context(), args[0], flags, cache, manager)
 			if err != nil {
 				return err
 			}
@@ -36,6 +37,7 @@ run up (spotrelay serve), or anyone by spotrelay attach.`,
 		},
 	}
 	flags.add(cmd)
+	cache.add(cmd)
 	return cmd
 }
 

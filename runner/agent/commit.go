@@ -117,7 +117,7 @@ func (t *attempt) commitOutput(ctx context.Context) error {
 	t.agent.bandwidth.saved(result)
 	t.record(func(end *job.AttemptEnd) {
 		end.Committed = true
-		end.Output = &job.Manifest{Key: result.Ref.Key, Digest: result.Ref.Digest, Bytes: result.Ref.Bytes, Files: result.Ref.Files}
+		end.Output = store.ManifestRef(result.Ref)
 	})
 	return nil
 }

@@ -22,6 +22,7 @@ const (
 	varCount      = "SPOTRELAY_COUNT"
 	varKey        = "SPOTRELAY_KEY"
 	varAttempt    = "SPOTRELAY_ATTEMPT"
+	varSeed       = "SPOTRELAY_SEED"
 	varCheckpoint = "SPOTRELAY_CHECKPOINT_DIR" // and _ with the name, of a checkpoint that has one
 	varResumed    = "SPOTRELAY_RESUMED"
 	varOutput     = "SPOTRELAY_OUTPUT_DIR"
@@ -124,6 +125,9 @@ func (t *attempt) setupEnvironment() environment {
 	env[varAttempt] = strconv.Itoa(t.id.Attempt)
 	if t.job.Key != "" {
 		env[varKey] = t.job.Key
+	}
+	if t.job.Seed != 0 { // 0: a controller that knows none
+		env[varSeed] = strconv.FormatUint(t.job.Seed, 10)
 	}
 	for _, input := range t.job.Inputs {
 		env[varInput+variableName(input.Task)] = t.inputDir(input.Task)

@@ -39,6 +39,7 @@ type applier struct {
 	inbox    *inbox
 	log      *slog.Logger
 	launcher launcher
+	caching  *caching
 
 	calls  chan struct{} // bounds provider calls
 	writes chan struct{} // bounds bucket writes
@@ -122,7 +123,7 @@ func (a *applier) work(key string, now *order) {
 func (a *applier) carryOut(key string, o *order, superseded <-chan struct{}) {
 	delay := retryFirst
 	for try := 1; ; try++ {
-		err := a.try(o, try)
+		err := a.try(o, try, superseded)
 		if err == nil || a.ctx.Err() != nil {
 			return
 		}
@@ -143,7 +144,7 @@ func (a *applier) carryOut(key string, o *order, superseded <-chan struct{}) {
 	}
 }
 
-func (a *applier) try(o *order, try int) error {
+func (a *applier) try(o *order, try int, superseded <-chan struct{}) error {
 	switch action := o.action; {
 	case action.Launch != nil:
 		return a.launch(action.Launch)
@@ -157,6 +158,12 @@ func (a *applier) try(o *order, try int) error {
 		return a.find(action.Find)
 	case action.Prune != nil:
 		return a.prune(action.Prune)
+	case action.CacheLookup != nil:
+		return a.cacheLookup(action.CacheLookup, superseded)
+	case action.CacheStore != nil:
+		return a.cacheStore(action.CacheStore, try)
+	case action.CacheRelease != nil:
+		return a.cacheRelease(action.CacheRelease, try)
 	}
 	a.log.Error("the planner asked for an action that this version does not know", "action", o.action.Key())
 	return nil

@@ -167,7 +167,8 @@ func (t *tenure) start() (stop func()) {
 		ctx: ctx, b: t.b, run: t.runID, fleets: t.fleets, inbox: t.inbox, log: t.log,
 		launcher: launcher{b: t.b, spec: t.spec, bucketID: t.bucketID, clock: t.clock, origin: t.at},
 		efforts:  map[string]*effort{}, documents: map[string]*document{},
-		calls: make(chan struct{}, parallelCalls), writes: make(chan struct{}, parallelWrites),
+		caching: newCaching(t.spec, t.held.holder()),
+		calls:   make(chan struct{}, parallelCalls), writes: make(chan struct{}, parallelWrites),
 	}
 	return func() {
 		cancel()

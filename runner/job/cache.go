@@ -26,3 +26,21 @@ type CachedFrom struct {
 	Index   int    `json:"index"`
 	Attempt int    `json:"attempt"`
 }
+
+// CacheClaim says who computes what others wait for: an index of a run.
+type CacheClaim struct {
+	Run   string `json:"run"`
+	Task  string `json:"task"`
+	Index int    `json:"index"`
+}
+
+// CacheMiss is why an index was not looked up with success, where that is more
+// than that nothing was there.
+type CacheMiss struct {
+	Key string `json:"key"`
+	// Reason in one sentence for people: the entry is damaged, the bucket did
+	// not answer.
+	Reason string `json:"reason"`
+	// Damaged: what is there under the key cannot be used, and is replaced.
+	Damaged bool `json:"damaged,omitempty"`
+}

@@ -42,6 +42,8 @@ type loader struct {
 	described  map[string]described
 	configs    map[string]fleetRanges
 	jobHeader  hcl.Range
+
+	cachePatterns []cachePattern // of all tasks
 }
 
 func newLoader(opts Options) *loader {

@@ -113,6 +113,8 @@ func TestReferenceExamples(t *testing.T) {
 			}
 		case "workdir", "timing":
 			text = "job \"j\" {\n task \"t\" { command = [\"x\"] }\n" + text + "\n}\n"
+		case "cache":
+			text = "job \"j\" {\n workdir {}\n task \"t\" {\n command = [\"x\"]\n" + text + "\n}\n}\n"
 		case "task":
 			text = "job \"j\" {\n" + text + "\n}\n"
 		default:

@@ -33,12 +33,12 @@ func (w *Workdir) Keep(path string, entry fs.DirEntry) bool {
 		return false
 	}
 	for _, pattern := range w.Exclude {
-		if covers(pattern, path) {
+		if Covers(pattern, path) {
 			return false
 		}
 	}
 	for _, pattern := range w.Include {
-		if covers(pattern, path) || entry.IsDir() && mayHold(pattern, path) {
+		if Covers(pattern, path) || entry.IsDir() && mayHold(pattern, path) {
 			return true
 		}
 	}
@@ -46,7 +46,7 @@ func (w *Workdir) Keep(path string, entry fs.DirEntry) bool {
 }
 
 // covers reports whether the pattern matches the path or a folder above it.
-func covers(pattern, path string) bool {
+func Covers(pattern, path string) bool {
 	pattern = cleanPattern(pattern)
 	anyDepth := !strings.Contains(pattern, "/")
 	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {

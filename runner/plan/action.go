@@ -15,6 +15,10 @@ type Action struct {
 	Find      *ActionFind
 	List      *ActionList
 	Prune     *ActionPrune
+
+	CacheLookup  *ActionCacheLookup
+	CacheStore   *ActionCacheStore
+	CacheRelease *ActionCacheRelease
 }
 
 // Key is the same for actions of which only the newest matters.
@@ -36,9 +40,19 @@ func (a Action) Key() string {
 		return "list/" + a.List.Fleet
 	case a.Prune != nil:
 		return "prune/" + a.Prune.Task
+	case a.CacheLookup != nil:
+		return cacheActionKey(a.CacheLookup.Task, a.CacheLookup.Index)
+	case a.CacheStore != nil:
+		return cacheActionKey(a.CacheStore.From.Task, a.CacheStore.From.Index)
+	case a.CacheRelease != nil:
+		return cacheActionKey(a.CacheRelease.Task, a.CacheRelease.Index)
 	}
 	return ""
 }
+
+// cacheActionKey is one for all that is done about an index's cache entry, so
+// that it is done in order.
+func cacheActionKey(task string, index int) string { return "cache/" + task + "/" + indexText(index) }
 
 // ActionLaunch makes the launch call of an open intent, once. Answer:
 // LaunchAnswer, always.

@@ -189,6 +189,7 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Workdir:   t.Spec.Workdir,
 		Inputs:    t.inputs(r, &execution),
 		Restore:   rec.Restore,
+		Seed:      task.SeedOf(id.Index),
 		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
 	}
 }

@@ -24,6 +24,8 @@ type Facts struct {
 	Found    []FoundCheckpoint
 	Requests []Request
 	Pruned   []PruneAnswer
+	Cache    []CacheAnswer
+	Stored   []CacheStored
 }
 
 // Listing is one provider's whole list of the run's instances.

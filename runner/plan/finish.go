@@ -74,7 +74,7 @@ func (t *tick) endRun() {
 // closeRun closes an ended run when nothing is rented any more, and what its
 // tasks saved is as the job file has it for the end.
 func (t *tick) closeRun() {
-	if t.Outcome != "" && !t.Closed && len(t.Instances) == 0 && len(t.Launches) == 0 && t.prune() {
+	if t.Outcome != "" && !t.Closed && len(t.Instances) == 0 && len(t.Launches) == 0 && len(t.work.keeping) == 0 && t.prune() {
 		t.emit(Event{RunClosed: &RunClosed{Cost: t.Cost}})
 	}
 }

@@ -55,7 +55,7 @@ func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
 		rec.Fleet, rec.Offer = inst.Fleet, inst.Offer
 	}
 	x.Next = max(x.Next, a.Attempt)
-	x.NotBefore = 0
+	x.NotBefore, x.Waits = 0, nil
 	x.Attempts = append(x.Attempts, rec)
 	x.Checkpoint = job.Newest(x.Checkpoint, a.Restore)
 	delete(s.work.finds, r)
@@ -171,7 +171,7 @@ func (s *State) indexEnded(e *IndexEnded) {
 		return
 	}
 	x := s.at(r)
-	x.Reason, x.EndedBy, x.EndedFor, x.NotBefore = e.Reason, e.Class, e.Cause, 0
+	x.Reason, x.EndedBy, x.EndedFor, x.NotBefore, x.Waits = e.Reason, e.Class, e.Cause, 0, nil
 	phase := IndexFailed
 	if e.Class == job.Cancelled {
 		phase = IndexCancelled

@@ -118,6 +118,9 @@ type IndexState struct {
 	Output     *job.Manifest      `json:"output,omitempty"`     // of the attempt that succeeded
 	Result     map[string]string  `json:"result,omitempty"`     // and what it wrote to its result file
 	Cached     *job.CachedFrom    `json:"cached,omitempty"`     // who computed it, when no attempt of this run did
+	Waits      *job.CacheClaim    `json:"waits,omitempty"`      // who computes the same, for which it waits
+	Missed     *job.CacheMiss     `json:"missed,omitempty"`     // why its cache entry was of no use
+	Kept       bool               `json:"kept,omitempty"`       // its result is in the cache, or cannot be
 	Reason     string             `json:"reason,omitempty"`     // why it ended, when not by success
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	EndedFor   job.Cause          `json:"ended_for,omitempty"`  //

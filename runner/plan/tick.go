@@ -40,6 +40,7 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	t.release()
 	t.closeRun()
 	t.ask(facts.Tenure)
+	t.askCache(facts.Tenure)
 	t.desire()
 	return Decision{Events: t.events, Actions: t.actions, Wake: t.next()}
 }
@@ -110,6 +111,7 @@ func (t *tick) tenure() {
 			t.act(Action{Terminate: &ActionTerminate{Fleet: inst.Fleet, Instance: id}})
 		}
 	}
+	t.keepAgain()
 	for i := range t.Spec.Fleets {
 		t.list(t.Spec.Fleets[i].Name)
 	}
@@ -158,6 +160,14 @@ func (t *tick) observe(f Facts) {
 	for _, a := range sorted(f.Pruned, func(a, b PruneAnswer) int { return cmp.Compare(a.Task, b.Task) }) {
 		t.pruned(a)
 	}
+	for _, a := range sorted(f.Cache, func(a, b CacheAnswer) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Index, b.Index))
+	}) {
+		t.cacheAnswer(a)
+	}
+	t.kept(sorted(f.Stored, func(a, b CacheStored) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Index, b.Index))
+	}))
 	if len(t.Launches) == 0 {
 		clear(t.work.early)
 	}

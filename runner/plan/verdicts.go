@@ -32,6 +32,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 		ended.Output, ended.Result = e.End.Output, e.End.Result
 		ended.Evidence.End = withoutResult(e.End)
 		t.emit(Event{AttemptEnded: ended})
+		t.keep(r)
 		return
 	}
 	class := v.Class
@@ -176,6 +177,7 @@ func failedAtOnce(v Verdict, end *job.AttemptEnd) bool {
 // endIndex ends an index for good, and with it what depends on its task.
 func (t *tick) endIndex(r ref, class job.Class, cause job.Cause, reason string) {
 	name := t.Spec.Tasks[r.task].Name
+	t.unclaim(r)
 	t.emit(Event{IndexEnded: &IndexEnded{Task: name, Index: int(r.index), Class: class, Cause: cause, Reason: reason}})
 	if !t.Cancel && t.Fault == "" && t.Stop == nil {
 		t.endDependents(int(r.task), name)

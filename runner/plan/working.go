@@ -35,6 +35,12 @@ type working struct {
 	newFinds []ref
 	// gates are the tasks whose start waits for a decision.
 	gates map[int]struct{}
+	// looks are the indexes that wait to hear whether the cache has their result,
+	// or have heard that it has not; keeping are those whose result is on its way
+	// into the cache.
+	looks    map[ref]*look
+	newLooks []ref
+	keeping  map[ref]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -135,6 +141,7 @@ func (s *State) prepare() {
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
 		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
+		looks: map[ref]*look{}, keeping: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {
@@ -252,6 +259,9 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 		g.open--
 		delete(s.work.finds, r)
 	}
+	if phase != IndexReady && phase != IndexWaiting {
+		delete(s.work.looks, r)
+	}
 	x.Phase = phase
 	if phase == IndexSucceeded && w.counts[phaseNumber(IndexSucceeded)] == len(s.Tasks[r.task].Indexes) {
 		s.unblock(int(r.task))
@@ -285,7 +295,7 @@ func (s *State) arrive(r ref) {
 // for, puts it into the queue of its side.
 func (s *State) enqueue(r ref) {
 	x := s.at(r)
-	if x.queued != notQueued {
+	if x.queued != notQueued || s.wantLook(r) {
 		return
 	}
 	g := s.work.of[r.task]
@@ -325,7 +335,7 @@ func (s *State) wantFind(r ref) bool {
 
 // phaseOf is an index's phase now: one whose wait is over is ready.
 func (s *State) phaseOf(x *IndexState) IndexPhase {
-	if x.Phase == IndexWaiting && x.NotBefore <= s.work.now {
+	if x.Phase == IndexWaiting && x.NotBefore <= s.work.now && x.Waits == nil {
 		return IndexReady
 	}
 	return x.Phase

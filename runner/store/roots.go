@@ -7,15 +7,32 @@ import (
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
 
-// CachePrefix is the prefix of cached outputs' manifests.
+// CachePrefix is the prefix of cached results: entries, and the manifests of
+// their outputs.
 const CachePrefix = "cache/"
 
 // Roots yields the key of every manifest in the bucket: checkpoints, outputs
 // and workdirs of all runs, also of those that are being submitted, and cached
 // outputs. Chunks that none of them names are garbage. The sequence ends after
 // its first error, and is then no ground to delete anything. May be repeated.
+//
+// Manifests are copied from runs into the cache and from there into runs while
+// this goes on, and the original may be removed then. So the cache is listed
+// before the runs and after them: a copy's original is listed before it either
+// way.
 func Roots(ctx context.Context, b bucket.Bucket) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
+		cached := map[string]bool{}
+		ofCache := func(key string, err error) bool {
+			if err == nil && (cached[key] || !isCacheManifest(key)) {
+				return true
+			}
+			cached[key] = true
+			return yield(key, err)
+		}
+		if !yieldKeys(ctx, b, CachePrefix, ofCache) {
+			return
+		}
 		after := ""
 		for {
 			run, err := nextRun(ctx, b, after)
@@ -33,7 +50,7 @@ func Roots(ctx context.Context, b bucket.Bucket) iter.Seq2[string, error] {
 				}
 			}
 		}
-		yieldKeys(ctx, b, CachePrefix, yield)
+		yieldKeys(ctx, b, CachePrefix, ofCache)
 	}
 }
 

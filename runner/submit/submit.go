@@ -28,6 +28,9 @@ type Workdir struct {
 	// checkpointing.SaveOptions has it; nil sends all. What belongs to version
 	// control and to spotrelay itself is never sent.
 	Keep func(path string, entry fs.DirEntry) bool
+	// Covers reports whether a pattern of a task's cache names the file at a
+	// slash path below Root; nil where no task has such patterns.
+	Covers func(pattern, path string) bool
 }
 
 // Providers gives providers by name; nil where none may be asked.
@@ -84,6 +87,9 @@ func Submit(ctx context.Context, opts Options) (string, error) {
 		if spec.Workdir, err = sendWorkdir(ctx, opts, spec.Run); err != nil {
 			return "", err
 		}
+	}
+	if err := digestCacheFiles(ctx, opts, spec); err != nil {
+		return "", err
 	}
 	if err := store.MarkLive(ctx, opts.Bucket, spec.Run); err != nil {
 		return "", err

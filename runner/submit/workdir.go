@@ -53,7 +53,7 @@ func sendWorkdir(ctx context.Context, opts Options, run string) (*job.Manifest, 
 	if opts.Skipped != nil && len(saved.Skipped) > 0 {
 		opts.Skipped(saved.Skipped)
 	}
-	return &job.Manifest{Key: saved.Ref.Key, Digest: saved.Ref.Digest, Bytes: saved.Ref.Bytes, Files: saved.Ref.Files}, nil
+	return store.ManifestRef(saved.Ref), nil
 }
 
 // isOfBucket tells an error of the bucket's from one of the workdir's.

@@ -194,7 +194,7 @@ func TestCollectKeepsRoots(t *testing.T) {
 		store.CheckpointKey(run, "a", 0, 0, checkpointing.ID{Attempt: 1, Sequence: 2}),
 		store.OutputKey(run, attempt),
 		store.WorkdirKey("01hzy3k8w9v5t2q6n4m7c0d1ef"),
-		store.CachePrefix + "abc",
+		store.CachePrefix + "abc/0-1/output-abc",
 		"elsewhere/garbage",
 	}
 	for i, key := range keys {

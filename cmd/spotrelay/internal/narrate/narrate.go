@@ -66,6 +66,8 @@ func (t *Teller) Tell(event plan.Event) Line {
 	case event.InstanceFound != nil, event.InstanceReady != nil, event.InstanceNoticed != nil,
 		event.InstanceEnding != nil, event.InstanceGone != nil:
 		return t.instance(event)
+	case event.IndexCached != nil, event.IndexAwaits != nil, event.CacheMissed != nil, event.CacheKept != nil:
+		return t.cache(event)
 	default:
 		return t.run(event)
 	}
