@@ -48,6 +48,7 @@ type world struct {
 	steps   int
 	actions []Action // of the last tick
 	wake    Time
+	worldCache
 }
 
 // vm is an instance with its agent.
@@ -97,6 +98,7 @@ func (w *world) step(by Time) Decision {
 
 // tick gives the controller what has arrived and does what it decides.
 func (w *world) tick() Decision {
+	w.lookAgain()
 	facts := Facts{Tenure: w.tenure}
 	w.tenure = false
 	var late []func(*Facts)
@@ -159,6 +161,13 @@ func (w *world) do(a Action) {
 		w.list(a.List.Fleet)
 	case a.Prune != nil:
 		w.prune(a.Prune)
+	case a.CacheLookup != nil:
+		w.cacheLookup(a.CacheLookup)
+	case a.CacheStore != nil:
+		w.cacheStore(a.CacheStore)
+	case a.CacheRelease != nil:
+		delete(w.claimed, a.CacheRelease.Key)
+		delete(w.open, a.Key())
 	}
 }
 
@@ -309,6 +318,7 @@ func (w *world) restart() {
 		s.Apply(e)
 	}
 	w.state, w.tenure, w.facts = s, true, nil
+	clear(w.open)
 	for _, m := range w.vms {
 		m.fresh = true
 	}
