@@ -21,7 +21,7 @@ TASKS    ?= 1000,10000,100000
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/spotrelay and bin/spotrelay-agent
@@ -108,6 +108,19 @@ verify: ## check that the generated files and the modules are current
 cross: ## compile for every platform that is supported
 	.ci/cross
 
+.PHONY: vulnerabilities
+vulnerabilities: ## look for known vulnerabilities in what is called, where their database can be reached
+	.ci/vulnerabilities
+
+.PHONY: release
+release: ## build what a release would be into dist/, publish nothing (needs goreleaser and syft)
+	goreleaser check
+	goreleaser release --snapshot --clean
+
+.PHONY: reproduce
+reproduce: ## build twice, in two folders and without caches, and compare the bytes
+	.ci/reproduce
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist .release

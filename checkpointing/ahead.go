@@ -51,7 +51,7 @@ func (s *saving) ahead(ctx context.Context, rest time.Duration) (AheadResult, er
 	if err := s.prepare(ctx); err != nil {
 		return result, err
 	}
-	now, err := s.scanner.scan(ctx)
+	now, err := s.scan(ctx)
 	if err != nil {
 		return result, err
 	}

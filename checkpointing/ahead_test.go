@@ -66,9 +66,11 @@ func TestAheadLeavesWhatMoves(t *testing.T) {
 // TestAheadIsThrottled bounds the reading of what need not be sent.
 func TestAheadIsThrottled(t *testing.T) {
 	from, b := t.TempDir(), openBucket(t)
-	mustWrite(t, from, tree{"big": file(noise(7, 2<<20)), "small": file(noise(8, 200_000))})
+	content := tree{"big": file(noise(7, 2<<20)), "small": file(noise(8, 200_000))}
+	mustWrite(t, from, content)
 	e := Open(b)
 	ref := mustSave(t, e, from, ID{1, 1}, nil).Ref
+	mustWrite(t, from, content) // or the base would say that nothing has changed
 	rested(t)
 	result, err := Open(b).Ahead(t.Context(), from, AheadOptions{Base: &ref, Rest: tick, ReadPerSecond: 8 << 20})
 	if err != nil || result.BytesSent != 0 || result.BytesRead != 2<<20+200_000 || result.Elapsed < 200*time.Millisecond {

@@ -14,17 +14,22 @@ type base struct {
 	packs    map[packID]bool
 	sent     *sent // nil: none that may be relied on
 
+	named    func() []*content // all that the manifest names, by its index
 	once     sync.Once
 	contents map[digest]*content
+	// items are the files of the manifest as its save read them.
+	items func() map[string]*item
 }
 
 // newBase leaves out packs that are to be packed anew, unless the save is
 // urgent.
 func newBase(e *engine, m *manifest, urgent bool) *base {
-	b := &base{e: e, manifest: m, packs: map[packID]bool{}}
+	b := &base{e: e, manifest: m, packs: map[packID]bool{}, items: func() map[string]*item { return nil }}
 	if m == nil {
 		return b
 	}
+	b.named = sync.OnceValue(func() []*content { return contentsOf(m) })
+	b.items = sync.OnceValue(func() map[string]*item { return markedItems(m, b.named()) })
 	poor := make([]bool, len(m.Packs))
 	if !urgent {
 		poor = poorPacks(m)
@@ -81,7 +86,7 @@ func (b *base) index() {
 		return
 	}
 	b.contents = make(map[digest]*content, len(b.manifest.Chunks))
-	for _, c := range contentsOf(b.manifest) {
+	for _, c := range b.named() {
 		if b.packs[c.pack.id()] {
 			b.contents[c.digest] = c
 		}

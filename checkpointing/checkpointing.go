@@ -53,7 +53,8 @@ type SaveOptions struct {
 	BytesPerSecond int64
 	// Rehash reads every file. Otherwise one is taken for unchanged when its
 	// size, times, inode and device are those that this engine saw when it
-	// saved or restored it last. A program that writes through a memory map
+	// saved or restored it last, or that Base has of it from this machine since
+	// it was started. A program that writes through a memory map
 	// without msync changes a file without a sign of it.
 	Rehash bool
 	// Urgent sends no more than it must. Otherwise a save packs anew what

@@ -28,10 +28,13 @@ var sharedCodec = sync.OnceValue(func() *codec {
 	return &codec{encoder: encoder, decoder: decoder}
 })
 
-// sampleSize is how much of a chunk is tried to see whether compression pays.
-// Content that does not compress is given up at 5 GB/s, so that this costs a
-// hundredth of its hashing.
-const sampleSize = 32 << 10
+// Of a chunk a sample from its middle is tried to see whether compression pays:
+// a quarter, from leastSample to mostSample bytes. Content that does not
+// compress is given up at 5 GB/s, so that this costs little beside its hashing.
+const (
+	leastSample = 4 << 10
+	mostSample  = 32 << 10
+)
 
 // pays tells whether packed content is so much smaller that unpacking it is
 // worth while: a tenth. Weights in float32 give less.
@@ -43,10 +46,10 @@ func (c *codec) encode(content, scratch []byte) (stored int, _ []byte) {
 	if len(content) < 64 {
 		return len(content), scratch
 	}
-	if len(content) > 2*sampleSize {
-		middle := len(content)/2 - sampleSize/2
-		scratch = c.encoder.EncodeAll(content[middle:middle+sampleSize], scratch[:0])
-		if !pays(len(scratch), sampleSize) {
+	if sample := min(len(content)/4, mostSample); sample >= leastSample {
+		middle := len(content)/2 - sample/2
+		scratch = c.encoder.EncodeAll(content[middle:middle+sample], scratch[:0])
+		if !pays(len(scratch), sample) {
 			return len(content), scratch
 		}
 	}

@@ -77,7 +77,7 @@ type counts struct{ packs, chunks, entries, extents int }
 
 // readColumns is the inverse of manifestColumns. What it gives is not checked
 // yet.
-func readColumns(data []byte) (*manifest, error) {
+func readColumns(data []byte, version int) (*manifest, error) {
 	r := &columnReader{data: data}
 	m := new(manifest)
 	n := r.head(m)
@@ -85,6 +85,9 @@ func readColumns(data []byte) (*manifest, error) {
 	m.Chunks = r.chunks(n.chunks, len(m.Packs))
 	m.Entries = r.entries(n.entries)
 	r.extents(m, n.extents)
+	if version > oldVersion {
+		r.marks(m)
+	}
 	if r.err == nil && len(r.data) > 0 {
 		r.err = errors.New("something follows the manifest")
 	}
@@ -238,5 +241,24 @@ func (r *columnReader) extents(m *manifest, n int) {
 			x.Offset = end + r.signed()
 			end = x.Offset + int64(m.Chunks[x.Chunk].Size)
 		}
+	}
+}
+
+// marks reads what the system kept of each file.
+func (r *columnReader) marks(m *manifest) {
+	if m.Place = r.text(); m.Place == "" || r.err != nil {
+		return
+	}
+	device, inode := uint64(0), uint64(0)
+	for f := range m.files {
+		device += uint64(r.signed())
+		f.Mark.device = device
+	}
+	for f := range m.files {
+		inode += uint64(r.signed())
+		f.Mark.inode = inode
+	}
+	for f := range m.files {
+		f.Mark.changed = f.Modified + r.signed()
 	}
 }

@@ -25,6 +25,7 @@ func manifestColumns(m *manifest) []byte {
 	c.chunks(m.Chunks)
 	c.entries(m.Entries)
 	c.extents(m)
+	c.marks(m)
 	return c.data
 }
 
@@ -137,6 +138,35 @@ func (c *columns) extents(m *manifest) {
 			if x.Chunk >= 0 && x.Chunk < len(m.Chunks) {
 				end += int64(m.Chunks[x.Chunk].Size)
 			}
+		}
+	}
+}
+
+// marks writes what the system kept of each file.
+func (c *columns) marks(m *manifest) {
+	c.text(m.Place)
+	if m.Place == "" {
+		return
+	}
+	device, inode := uint64(0), uint64(0)
+	for f := range m.files {
+		c.signed(int64(f.Mark.device - device))
+		device = f.Mark.device
+	}
+	for f := range m.files {
+		c.signed(int64(f.Mark.inode - inode))
+		inode = f.Mark.inode
+	}
+	for f := range m.files {
+		c.signed(f.Mark.changed - f.Modified)
+	}
+}
+
+// files yields the entries that are files.
+func (m *manifest) files(yield func(*entry) bool) {
+	for i := range m.Entries {
+		if m.Entries[i].Type == typeFile && !yield(&m.Entries[i]) {
+			return
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (s *saving) commit(ctx context.Context, last *scan) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	s.e.remember(s.scanner.dir, memory{ref: ref, manifest: m, items: s.itemsOf(last)})
+	s.e.remember(s.scanner.dir, memory{ref: ref, manifest: m, items: are(s.itemsOf(last))})
 	s.send.report.stage(StageCommitted)
 	return ref, nil
 }
@@ -104,6 +104,7 @@ func sameContent(a, b *manifest) bool {
 func (s *saving) manifest(last *scan) *manifest {
 	b := newManifestBuilder(len(last.found))
 	b.m.ID, b.m.Root = s.opts.ID, last.root
+	b.m.Place = place()
 	b.m.SavedAt = time.Now().UTC().Truncate(time.Millisecond)
 	if p := s.opts.Parent; p != nil {
 		b.m.Parent = &parent{Key: p.Key, ID: p.ID, Digest: p.Digest}
@@ -111,7 +112,11 @@ func (s *saving) manifest(last *scan) *manifest {
 	for i := range last.found {
 		e := last.found[i].entry
 		if e.Type == typeFile {
-			e.Extents = b.extents(s.items[e.Path].parts)
+			read := s.items[e.Path]
+			e.Extents = b.extents(read.parts)
+			if b.m.Place != "" {
+				e.Mark = markOf(read.signature)
+			}
 		}
 		b.m.Entries = append(b.m.Entries, e)
 	}

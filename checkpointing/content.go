@@ -48,16 +48,11 @@ const executable = 0x100
 // contentOf is the digest of the entries that are taken.
 func (m *manifest) contentOf(takes func(*entry) bool) string {
 	h := blake3.New()
+	row := make([]byte, 0, 4<<10) // a hash takes much at once sooner than little often
+	number := func(n int64) { row = binary.LittleEndian.AppendUint64(row, uint64(n)) }
 	field := func(data string) {
-		var length [8]byte
-		binary.LittleEndian.PutUint64(length[:], uint64(len(data)))
-		_, _ = h.Write(length[:]) // a hash never fails
-		_, _ = h.WriteString(data)
-	}
-	number := func(n int64) {
-		var value [8]byte
-		binary.LittleEndian.PutUint64(value[:], uint64(n))
-		_, _ = h.Write(value[:])
+		number(int64(len(data)))
+		row = append(row, data...)
 	}
 	for i := range m.Entries {
 		e := &m.Entries[i]
@@ -75,8 +70,11 @@ func (m *manifest) contentOf(takes func(*entry) bool) string {
 		number(int64(len(e.Extents)))
 		for _, x := range e.Extents {
 			number(x.Offset)
-			field(string(m.Chunks[x.Chunk].Digest[:]))
+			number(int64(len(digest{})))
+			row = append(row, m.Chunks[x.Chunk].Digest[:]...)
 		}
+		_, _ = h.Write(row) // it never fails
+		row = row[:0]
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

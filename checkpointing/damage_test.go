@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -153,7 +154,7 @@ func TestAllDamaged(t *testing.T) {
 	if !errors.Is(err, &Error{Code: CodeCorrupt}) || len(damaged) != 2 {
 		t.Errorf("all damaged: %v, %v", damaged, err)
 	}
-	overwrite(t, b, second.Key, frameManifest("3", []byte("whatever comes")))
+	overwrite(t, b, second.Key, frameManifest(strconv.Itoa(manifestVersion+1), []byte("whatever comes")))
 	if _, _, err := Newest(t.Context(), Open(b), series); !errors.Is(err, &Error{Code: CodeVersion}) {
 		t.Errorf("a later format: %v", err)
 	}

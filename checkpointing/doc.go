@@ -30,7 +30,8 @@
 // written without end is named in an error with CodeUnsettled.
 //
 // An engine remembers size, times, inode and device of what it saved or
-// restored, and does not read again what agrees with that. It never looks at a
+// restored, and does not read again what agrees with that; a new one finds them
+// in the base's manifest, as long as the machine is not started anew. It never looks at a
 // file sooner than a tick of the clock after its last change, so that a later
 // one shows. What does not show is a store through a memory map that is not
 // followed by msync: SaveOptions.Rehash reads everything.

@@ -30,7 +30,7 @@ func (e *engine) Estimate(ctx context.Context, dir string, opts EstimateOptions)
 	for _, f := range s.changed(now) {
 		result.FilesChanged++
 		result.BytesChanged += f.Size
-		result.BytesLikely += likely(s.memory.items[f.Path], f.Size)
+		result.BytesLikely += likely(s.memory.known(f.Path), f.Size)
 	}
 	return result, nil
 }

@@ -14,7 +14,7 @@ import (
 type keeping struct {
 	root   *os.Root
 	opener *opener
-	known  map[string]*item
+	known  memory
 	// missing is, by entry, which extents have to be fetched; all of an entry
 	// that is not in it.
 	missing map[int]extentSet
@@ -44,7 +44,7 @@ func (r *restoring) openKeeping(dir string) *keeping {
 	if err != nil {
 		return nil // then there is nothing to keep
 	}
-	return &keeping{root: root, opener: newOpener(root), known: r.e.recall(dir).items, missing: map[int]extentSet{}}
+	return &keeping{root: root, opener: newOpener(root), known: r.e.recall(dir), missing: map[int]extentSet{}}
 }
 
 func (k *keeping) close() {
@@ -92,7 +92,7 @@ func (r *restoring) keep(ctx context.Context, _ *opener, i int) (bool, error) {
 	if err := linkBetween(r.kept.root, r.root, e.Path); err != nil {
 		return false, nil // then it is copied
 	}
-	return true, nil
+	return true, r.note(file, i) // another name has changed its ctime
 }
 
 // compare tells which extents differ from what is in a file, by what the
@@ -100,7 +100,7 @@ func (r *restoring) keep(ctx context.Context, _ *opener, i int) (bool, error) {
 func (r *restoring) compare(ctx context.Context, file *localFile, seen look, i int) (extentSet, error) {
 	e := &r.m.Entries[i]
 	missing := make(extentSet, len(e.Extents))
-	if known := r.kept.known[e.Path]; known != nil && known.signature == seen.signature {
+	if known := r.kept.known.known(e.Path); known != nil && known.signature == seen.signature {
 		at := make(map[int64]digest, len(known.parts))
 		for _, p := range known.parts {
 			at[p.offset] = p.content.digest

@@ -24,9 +24,14 @@ import (
 // lagging is a store in memory that keeps a bucket's promises and no other: a
 // call takes its time before and after it takes place, a listing is as old as
 // its first element, a write that failed may have taken place, or may do so
-// later. Its times are those of the test's clock.
+// later. Its times are those of the test's clock. What its users share is held,
+// but not how far each of them is from it.
 type lagging struct {
 	most time.Duration // that a call lags, before and after
+	*held
+}
+
+type held struct {
 	late time.Duration // after which a failed write takes place, at most
 	// bad is how many calls of a hundred fail.
 	bad int
@@ -44,7 +49,7 @@ type kept struct {
 	object bucket.Object
 }
 
-func (b *lagging) draw(n int) int {
+func (b *held) draw(n int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.chance.IntN(n)
@@ -84,7 +89,7 @@ func (b *lagging) write(ctx context.Context, op, key string, effect func() error
 	return b.lag(ctx, op, key)
 }
 
-func (b *lagging) failed(effect func() error) {
+func (b *held) failed(effect func() error) {
 	if effect() == nil {
 		b.mu.Lock()
 		b.effects++
@@ -199,14 +204,19 @@ func TestCollectAtAnyTime(t *testing.T) {
 		seeds = 300
 	}
 	removed, effects := 0, 0
+	written := time.Now()
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
-			w := &world{t: t, work: work, seed: seed, store: &lagging{
-				most: 4 * time.Second, late: latest, bad: 3, chance: rand.New(rand.NewPCG(seed, 1)), objects: map[string]kept{},
-			}, pinned: map[int]string{}}
+			// The test's clock begins long before the files were written, and
+			// what changes later than now is never at rest.
+			time.Sleep(time.Until(written) + time.Hour)
+			store := &held{late: latest, bad: 3, chance: rand.New(rand.NewPCG(seed, 1)), objects: map[string]kept{}}
+			w := &world{t: t, work: work, seed: seed, held: store, pinned: map[int]string{}}
+			// A collection that takes longer than any save needs no grace, so some are quick.
+			w.near, w.far = &lagging{100 * time.Millisecond, store}, &lagging{4 * time.Second, store}
 			w.run()
 			removed += w.removed
-			effects += w.store.effects
+			effects += store.effects
 		})
 		if t.Failed() {
 			t.Fatalf("with the seed %d", seed)
@@ -219,10 +229,11 @@ func TestCollectAtAnyTime(t *testing.T) {
 
 // world is what runs at once on a store.
 type world struct {
-	t     *testing.T
-	work  string
-	seed  uint64
-	store *lagging
+	t         *testing.T
+	work      string
+	seed      uint64
+	held      *held
+	near, far *lagging
 
 	mu      sync.Mutex
 	pinned  map[int]string // base of each saver
@@ -256,23 +267,28 @@ func (w *world) key(saver int, sequence int64) string {
 // save saves one directory or another, now and then as another process.
 func (w *world) save(saver int) {
 	chance := rand.New(rand.NewPCG(w.seed, uint64(saver)+10))
-	e := Open(w.store)
+	e := Open(w.far)
 	var base *Ref
 	for sequence := int64(1); sequence <= 40; sequence++ {
 		time.Sleep(time.Duration(chance.IntN(int(2 * grace / 3))))
 		if chance.IntN(3) == 0 {
-			e = Open(w.store)
+			e = Open(w.far)
 		}
 		if chance.IntN(2) == 0 {
 			base = nil
 		}
 		w.pin(saver, base)
-		ctx, cancel := context.WithTimeout(w.t.Context(), longestSave)
 		key := w.key(saver, sequence)
 		dir := filepath.Join(w.work, fmt.Sprint(chance.IntN(contents)))
 		if chance.IntN(3) == 0 {
+			ctx, cancel := context.WithTimeout(w.t.Context(), longestSave)
 			_, _ = e.Ahead(ctx, dir, AheadOptions{Base: base}) // a fault of the store is its right
+			cancel()
+			if chance.IntN(2) == 0 { // a collection or two come before the save
+				time.Sleep(time.Duration(chance.IntN(int(4 * grace))))
+			}
 		}
+		ctx, cancel := context.WithTimeout(w.t.Context(), longestSave)
 		result, err := e.Save(ctx, dir, SaveOptions{Key: key, ID: ID{1, sequence}, Base: base})
 		cancel()
 		if err != nil {
@@ -298,11 +314,13 @@ func (w *world) pin(saver int, base *Ref) {
 	}
 }
 
-func (w *world) roots(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for o, err := range w.store.List(ctx, "runs/", "") {
-			if !yield(o.Key, err) {
-				return
+func (w *world) rootsOf(store *lagging) func(context.Context) iter.Seq2[string, error] {
+	return func(ctx context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			for o, err := range store.List(ctx, "runs/", "") {
+				if !yield(o.Key, err) {
+					return
+				}
 			}
 		}
 	}
@@ -310,7 +328,11 @@ func (w *world) roots(ctx context.Context) iter.Seq2[string, error] {
 
 func (w *world) collect(done chan struct{}) {
 	for !isClosed(done) {
-		result, err := Open(w.store).Collect(w.t.Context(), CollectOptions{Roots: w.roots, Grace: grace})
+		store := w.far
+		if w.held.draw(2) == 0 {
+			store = w.near
+		}
+		result, err := Open(store).Collect(w.t.Context(), CollectOptions{Roots: w.rootsOf(store), Grace: grace})
 		if err != nil && bucket.CodeOf(err) != bucket.CodeUnavailable {
 			w.t.Errorf("collect: %v", err)
 		}
@@ -320,18 +342,18 @@ func (w *world) collect(done chan struct{}) {
 		w.check()
 		w.sweep()
 		// While there is a marker saves share little, and nothing is put to the test.
-		time.Sleep(time.Duration(w.store.draw(int(4 * grace))))
+		time.Sleep(time.Duration(w.held.draw(int(4 * grace))))
 	}
 }
 
 // sweep removes the markers of collections that died, as a later one would
 // after two days.
 func (w *world) sweep() {
-	w.store.mu.Lock()
-	defer w.store.mu.Unlock()
-	for key, k := range w.store.objects {
+	w.held.mu.Lock()
+	defer w.held.mu.Unlock()
+	for key, k := range w.held.objects {
 		if strings.HasPrefix(key, markerPrefix) && time.Since(k.object.Modified) > 5*grace {
-			delete(w.store.objects, key)
+			delete(w.held.objects, key)
 		}
 	}
 }
@@ -344,7 +366,7 @@ func (w *world) prune(done chan struct{}) {
 			w.mu.Lock()
 			pinned := []string{w.pinned[saver]}
 			w.mu.Unlock()
-			_, err := Open(w.store).Prune(w.t.Context(), PruneOptions{Prefix: filepath.ToSlash(filepath.Dir(w.key(saver, 1))) + "/", Keep: Retention{Last: 1}, Pinned: pinned})
+			_, err := Open(w.far).Prune(w.t.Context(), PruneOptions{Prefix: filepath.ToSlash(filepath.Dir(w.key(saver, 1))) + "/", Keep: Retention{Last: 1}, Pinned: pinned})
 			if err != nil && bucket.CodeOf(err) != bucket.CodeUnavailable {
 				w.t.Errorf("prune: %v", err)
 			}
@@ -354,9 +376,9 @@ func (w *world) prune(done chan struct{}) {
 
 // check looks whether the packs of each manifest that is there are there too.
 func (w *world) check() {
-	w.store.mu.Lock()
-	defer w.store.mu.Unlock()
-	for key, k := range w.store.objects {
+	w.held.mu.Lock()
+	defer w.held.mu.Unlock()
+	for key, k := range w.held.objects {
 		if !strings.HasPrefix(key, "runs/") {
 			continue
 		}
@@ -366,7 +388,7 @@ func (w *world) check() {
 			continue
 		}
 		for i := range m.Packs {
-			if p, there := w.store.objects[m.Packs[i].key()]; !there || p.object.Size != m.Packs[i].Size {
+			if p, there := w.held.objects[m.Packs[i].key()]; !there || p.object.Size != m.Packs[i].Size {
 				w.t.Errorf("%s names %s, which is gone", key, m.Packs[i].key())
 			}
 		}

@@ -66,7 +66,7 @@ func (r *restoring) layFile(ctx context.Context, o *opener, i int) error {
 		err = r.copyKept(ctx, file, i)
 	}
 	if err == nil && r.left[i].Load() == 0 {
-		err = file.attributes(e.Mode, e.Modified)
+		err = r.complete(file, i)
 	}
 	return errors.Join(err, file.close())
 }
@@ -103,13 +103,31 @@ func (r *restoring) write(o *opener, u use, content []byte) error {
 
 func (r *restoring) writeTo(file *localFile, u use, content []byte, whole bool) error {
 	e := &r.m.Entries[u.entry]
+	r.writing[u.entry].Lock()
 	end, err := writeSparse(file, content, u.offset)
+	r.writing[u.entry].Unlock()
 	if err == nil && whole && end < e.Size {
 		err = file.truncate(e.Size)
 	}
 	if err == nil && r.left[u.entry].Add(-1) == 0 {
-		err = file.attributes(e.Mode, e.Modified)
+		err = r.complete(file, u.entry)
 	}
+	return err
+}
+
+// complete ends the writing of a file.
+func (r *restoring) complete(file *localFile, i int) error {
+	e := &r.m.Entries[i]
+	if err := file.attributes(e.Mode, e.Modified); err != nil {
+		return err
+	}
+	return r.note(file, i)
+}
+
+// note keeps what a file looks like that nothing more is done to.
+func (r *restoring) note(file *localFile, i int) error {
+	seen, err := file.look()
+	r.seen[i] = seen.signature
 	return err
 }
 

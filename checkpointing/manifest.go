@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// manifestVersion is the version that this engine writes and reads.
-	manifestVersion = 2
+	// manifestVersion is the version that this engine writes, and oldVersion
+	// another one that it reads: without marks.
+	manifestVersion = 3
+	oldVersion      = 2
 	manifestMagic   = "spotrelay-manifest"
 	// maxManifest bounds an unpacked manifest: some millions of files.
 	maxManifest = 1 << 30
@@ -30,6 +32,7 @@ type manifest struct {
 	Parent  *parent
 	SavedAt time.Time
 	Root    root
+	Place   string  // where the files have their marks; "": they have none
 	Entries []entry // in byte order of their paths
 	Packs   []pack
 	Chunks  []chunk // in the order of their first use
@@ -65,6 +68,7 @@ type entry struct {
 	Size     int64
 	Link     string
 	Extents  []extent // in order; what they leave out is zero
+	Mark     mark     // of a file
 }
 
 // extent says that a file has a whole chunk at Offset.
@@ -131,13 +135,13 @@ func manifestSum(version string, body []byte) string {
 type errVersion string
 
 func (v errVersion) Error() string {
-	return fmt.Sprintf("the manifest has format %s and this program knows format %d", string(v), manifestVersion)
+	return fmt.Sprintf("the manifest has format %s and this program knows formats %d and %d", string(v), oldVersion, manifestVersion)
 }
 
 // decodeManifest reads and checks a stored manifest. The error is an
 // errVersion, an errUnsafe, or says in which way the object is damaged.
 func decodeManifest(data []byte) (*manifest, error) {
-	body, err := unframeManifest(data)
+	version, body, err := unframeManifest(data)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +149,7 @@ func decodeManifest(data []byte) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := readColumns(columns)
+	m, err := readColumns(columns, version)
 	if err != nil {
 		return nil, err
 	}
@@ -155,23 +159,25 @@ func decodeManifest(data []byte) (*manifest, error) {
 	return m, nil
 }
 
-func unframeManifest(data []byte) ([]byte, error) {
+func unframeManifest(data []byte) (version int, _ []byte, _ error) {
 	newline := bytes.IndexByte(data[:min(len(data), 256)], '\n')
 	if newline < 0 {
-		return nil, errors.New("it does not begin as a manifest does")
+		return 0, nil, errors.New("it does not begin as a manifest does")
 	}
 	fields := strings.Split(string(data[:newline]), " ")
 	if len(fields) != 3 || fields[0] != manifestMagic {
-		return nil, errors.New("it does not begin as a manifest does")
+		return 0, nil, errors.New("it does not begin as a manifest does")
 	}
 	body := data[newline+1:]
 	if manifestSum(fields[1], body) != fields[2] {
-		return nil, errors.New("its checksum does not agree")
+		return 0, nil, errors.New("its checksum does not agree")
 	}
-	if fields[1] != strconv.Itoa(manifestVersion) {
-		return nil, errVersion(fields[1])
+	for _, known := range []int{manifestVersion, oldVersion} {
+		if fields[1] == strconv.Itoa(known) {
+			return known, body, nil
+		}
 	}
-	return body, nil
+	return 0, nil, errVersion(fields[1])
 }
 
 func unpackManifest(body []byte) ([]byte, error) {

@@ -15,6 +15,18 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func sampleManifest() *manifest {
+	m := oldSample()
+	m.Place = "0123456789abcdef0123456789abcdef"
+	inode := uint64(77)
+	for f := range m.files {
+		f.Mark = mark{device: 1 << 63, inode: inode, changed: f.Modified + 300}
+		inode -= 20
+	}
+	return m
+}
+
+// oldSample is what format 2 can say.
+func oldSample() *manifest {
 	return &manifest{
 		ID:      ID{Attempt: 2, Sequence: 17},
 		Parent:  &parent{Key: keyOf(ID{1, 5}), ID: ID{1, 5}, Digest: digestOf([]byte("parent")).String()},
@@ -48,7 +60,7 @@ func sampleManifest() *manifest {
 // change unnoticed. (The packed bytes may differ with the compressor, the
 // columns may not.)
 func TestGolden(t *testing.T) {
-	stored, plain := filepath.Join("testdata", "manifest-2.stored"), filepath.Join("testdata", "manifest-2.columns")
+	stored, plain := filepath.Join("testdata", "manifest-3.stored"), filepath.Join("testdata", "manifest-3.columns")
 	m := sampleManifest()
 	columns := manifestColumns(m)
 	if *update {
@@ -63,16 +75,18 @@ func TestGolden(t *testing.T) {
 	if !bytes.Equal(want, columns) {
 		t.Errorf("the columns have changed: golden\n%x\nnow\n%x", want, columns)
 	}
-	data, err := os.ReadFile(stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := decodeManifest(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(got, m) {
-		t.Errorf("the golden manifest reads %+v", got)
+	for name, want := range map[string]*manifest{stored: m, filepath.Join("testdata", "manifest-2.stored"): oldSample()} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeManifest(data)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s reads %+v", name, got)
+		}
 	}
 }
 
@@ -82,14 +96,14 @@ func TestManifestVersions(t *testing.T) {
 		t.Error("equal manifests have different bytes")
 	}
 	var version errVersion
-	for _, other := range []string{"1", "3"} {
+	for _, other := range []string{"1", "4", "03"} {
 		if _, err := decodeManifest(frameManifest(other, []byte("anything"))); !errors.As(err, &version) {
 			t.Errorf("format %s: %v", other, err)
 		}
 	}
-	changed := bytes.Replace(data, []byte("manifest 2 "), []byte("manifest 3 "), 1)
+	changed := bytes.Replace(data, []byte("manifest 3 "), []byte("manifest 2 "), 1)
 	if _, err := decodeManifest(changed); err == nil || errors.As(err, &version) {
-		t.Errorf("a damaged version is taken for a later one: %v", err)
+		t.Errorf("a damaged version is taken for another: %v", err)
 	}
 }
 
@@ -224,7 +238,8 @@ func FuzzColumns(f *testing.F) {
 	f.Add(manifestColumns(&manifest{Entries: []entry{{Path: "a", Type: typeLink, Link: "a/../.."}}}))
 	f.Fuzz(func(t *testing.T, columns []byte) {
 		packed := sharedCodec().encoder.EncodeAll(columns, nil)
-		m, err := decodeManifest(frameManifest("2", packed))
+		_, _ = decodeManifest(frameManifest("2", packed)) // does not panic
+		m, err := decodeManifest(frameManifest("3", packed))
 		if err != nil {
 			return
 		}
@@ -249,12 +264,13 @@ func FuzzColumns(f *testing.F) {
 // FuzzStoredManifest feeds the reader what lies in the bucket.
 func FuzzStoredManifest(f *testing.F) {
 	f.Add(encodeManifest(sampleManifest()))
-	f.Add(frameManifest("2", nil))
+	f.Add(frameManifest("3", nil))
 	f.Add([]byte("spotrelay-manifest 2 "))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		decodeManifest(data) // does not panic
 		if newline := bytes.IndexByte(data, '\n'); newline >= 0 {
 			decodeManifest(frameManifest("2", data[newline+1:])) // past the checksum
+			decodeManifest(frameManifest("3", data[newline+1:]))
 		}
 	})
 }

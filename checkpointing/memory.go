@@ -13,8 +13,23 @@ const remembered = 16
 type memory struct {
 	ref      Ref       // zero when nothing was committed since
 	manifest *manifest // of ref
-	items    map[string]*item
-	sent     *sent
+	// items are the files as they were read or restored, by their paths; made
+	// when they are asked for first. Nil: none.
+	items func() map[string]*item
+	sent  *sent
+}
+
+// known is a file as it was read or restored; nil if it was not.
+func (m *memory) known(name string) *item {
+	if m.items == nil {
+		return nil
+	}
+	return m.items()[name]
+}
+
+// are gives items that there are already.
+func are(items map[string]*item) func() map[string]*item {
+	return func() map[string]*item { return items }
 }
 
 // item is a file as it was read.

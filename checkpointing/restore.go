@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ func (e *engine) restore(ctx context.Context, ref Ref, dir string, opts RestoreO
 	r := &restoring{
 		e: e, m: m, opts: opts, report: newReporter(opts.Progress),
 		left: make([]atomic.Int32, len(m.Entries)), laid: make([]bool, len(m.Entries)),
+		seen: make([]signature, len(m.Entries)), writing: make([]sync.Mutex, len(m.Entries)),
 	}
 	defer r.report.stop()
 	if err := r.choose(); err != nil {
@@ -46,7 +48,7 @@ func (e *engine) restore(ctx context.Context, ref Ref, dir string, opts RestoreO
 	if err := r.into(ctx, t); err != nil {
 		return Ref{}, restoreError(err)
 	}
-	r.remember(ctx, absolute, full)
+	r.remember(absolute, full)
 	r.report.stage(StageRestored)
 	return full, nil
 }
@@ -69,8 +71,12 @@ type restoring struct {
 	chosen []int // entries to restore, in their order
 	// left is how many extents of an entry are not written yet.
 	left []atomic.Int32
-	laid []bool   // entries that are made at their full length
-	kept *keeping // what is there already; nil: nothing is looked for
+	laid []bool      // entries that are made at their full length
+	seen []signature // files that are complete
+	// writing is held by who writes to an entry: the system lets one after the
+	// other write to a file, and has the others burn a processor meanwhile.
+	writing []sync.Mutex
+	kept    *keeping // what is there already; nil: nothing is looked for
 }
 
 // into writes everything beside the directory and puts it in place.
@@ -236,34 +242,17 @@ func (r *restoring) attributes(name string, mode uint32, modified int64) error {
 // remember keeps what was restored, so that the next save need not read it.
 // A file that was finished a tick ago is left out: a change at once would not
 // show.
-func (r *restoring) remember(ctx context.Context, dir string, ref Ref) {
-	contents := contentsOf(r.m)
-	known := memory{ref: ref, manifest: r.m, items: map[string]*item{}}
-	defer func() { r.e.remember(dir, known) }()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return // the next save reads it all
-	}
-	defer root.Close()
-	now, err := (&scanner{root: root, dir: dir}).scan(ctx)
-	if err != nil {
-		return
-	}
-	looks := make(map[string]*look, len(now.found))
-	for i := range now.found {
-		looks[now.found[i].Path] = &now.found[i].look
-	}
-	settled := time.Now()
-	for _, i := range r.chosen {
-		e := &r.m.Entries[i]
-		seen := looks[e.Path]
-		if e.Type != typeFile || seen == nil || !seen.mode.IsRegular() || seen.size != e.Size || restingFor(signature{changed: seen.changed}, settled) < tick {
-			continue
+func (r *restoring) remember(dir string, ref Ref) {
+	m, chosen, seen, settled := r.m, r.chosen, r.seen, time.Now()
+	r.e.remember(dir, memory{ref: ref, manifest: m, items: sync.OnceValue(func() map[string]*item {
+		items := itemsOf(m, contentsOf(m))
+		byPath := make(map[string]*item, len(chosen))
+		for _, i := range chosen {
+			if m.Entries[i].Type == typeFile && restingFor(signature{changed: seen[i].changed}, settled) >= tick {
+				items[i].signature = seen[i]
+				byPath[m.Entries[i].Path] = &items[i]
+			}
 		}
-		parts := make([]part, len(e.Extents))
-		for n, x := range e.Extents {
-			parts[n] = part{offset: x.Offset, content: contents[x.Chunk]}
-		}
-		known.items[e.Path] = &item{signature: seen.signature, parts: parts, likely: e.Size}
-	}
+		return byPath
+	})})
 }

@@ -104,7 +104,8 @@ type saving struct {
 	scanner   *scanner
 	send      *sending
 	epoch     *epochs
-	stopEpoch context.CancelFunc
+	first     *scanning          // the first scan, under way or done; nil once it is taken
+	stop      context.CancelFunc // of the epoch and the first scan
 	memory    memory
 	base      *base
 	sent      *sent // what is sent and not committed
@@ -135,19 +136,24 @@ func newSaving(e *engine, opts SaveOptions, scanner *scanner, a *arena) *saving 
 
 // end waits for what the save has begun.
 func (s *saving) end() {
-	if s.stopEpoch != nil {
-		s.stopEpoch()
+	if s.stop != nil {
+		s.stop()
 		<-s.epoch.done
+	}
+	if s.first != nil {
+		<-s.first.done
 	}
 	s.send.report.stop()
 }
 
-// prepare reads the base and begins to look whether packs are being collected.
+// prepare reads the base, and begins to look whether packs are being collected
+// and what the directory holds.
 func (s *saving) prepare(ctx context.Context) error {
 	s.send.report.stage(StageScanning)
-	epochContext, stop := context.WithCancel(ctx)
-	s.stopEpoch = stop
-	s.epoch = s.e.askEpoch(epochContext)
+	beside, stop := context.WithCancel(ctx)
+	s.stop = stop
+	s.epoch = s.e.askEpoch(beside)
+	s.first = s.scanner.begin(beside)
 	if err := s.useBase(ctx); err != nil {
 		return err
 	}
@@ -208,11 +214,12 @@ func (s *saving) keepForLater() {
 	m := s.e.recall(s.scanner.dir)
 	m.sent = s.sent
 	if m.ref == s.memory.ref { // otherwise another save has read it since
-		m.items = maps.Clone(m.items)
-		if m.items == nil {
-			m.items = map[string]*item{}
+		items := make(map[string]*item, len(s.items))
+		if m.items != nil {
+			maps.Copy(items, m.items())
 		}
-		maps.Copy(m.items, s.items)
+		maps.Copy(items, s.items)
+		m.items = are(items)
 	}
 	s.e.remember(s.scanner.dir, m)
 }
@@ -235,7 +242,7 @@ func (s *saving) keepItem(name string, read *item) {
 
 // before is a file as the last save or the base has it; nil if they have none.
 func (s *saving) before(name string) *item {
-	if known := s.memory.items[name]; known != nil {
+	if known := s.memory.known(name); known != nil {
 		return known
 	}
 	if s.base.manifest == nil {
@@ -249,7 +256,7 @@ func (s *saving) before(name string) *item {
 func (s *saving) settle(ctx context.Context) (*scan, error) {
 	pause := firstPause
 	for ; ; s.round++ {
-		now, err := s.scanner.scan(ctx)
+		now, err := s.scan(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -277,6 +284,16 @@ func (s *saving) settle(ctx context.Context) (*scan, error) {
 	}
 }
 
+// scan looks at the directory, the first time as it was begun.
+func (s *saving) scan(ctx context.Context) (*scan, error) {
+	if first := s.first; first != nil {
+		s.first = nil
+		<-first.done // it ends with ctx
+		return first.scan, first.err
+	}
+	return s.scanner.scan(ctx)
+}
+
 // begin reports what a round is about to read.
 func (s *saving) begin(now *scan, files []*found) {
 	size := int64(0)
@@ -295,7 +312,7 @@ func (s *saving) begin(now *scan, files []*found) {
 
 // changed is the files of a scan that have not been read as they are now. The
 // others are those of this save and, unless it is to read all, those that an
-// earlier save or a restore knows and the bucket has.
+// earlier save or a restore knows, or the base, and the bucket has.
 func (s *saving) changed(now *scan) []*found {
 	if s.items == nil {
 		s.items = make(map[string]*item, now.files)
@@ -310,8 +327,15 @@ func (s *saving) changed(now *scan) []*found {
 			continue
 		}
 		delete(s.items, f.Path)
-		known := s.memory.items[f.Path]
-		if s.round == 0 && !s.opts.Rehash && known != nil && known.signature == f.look.signature && s.base.hasAll(known.parts) {
+		if s.round > 0 || s.opts.Rehash {
+			changed = append(changed, f)
+			continue
+		}
+		known := s.memory.known(f.Path)
+		if known == nil { // as in a new process
+			known = s.base.items()[f.Path]
+		}
+		if known != nil && known.signature == f.look.signature && s.base.hasAll(known.parts) {
 			s.items[f.Path] = known
 			continue
 		}

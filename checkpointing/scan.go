@@ -36,6 +36,23 @@ type scanner struct {
 	keep func(string, fs.DirEntry) bool
 }
 
+// scanning is a scan under way; it is there, or its error, when done is closed.
+type scanning struct {
+	done chan struct{}
+	scan *scan
+	err  error
+}
+
+// begin begins a scan.
+func (s *scanner) begin(ctx context.Context) *scanning {
+	begun := &scanning{done: make(chan struct{})}
+	go func() {
+		defer close(begun.done)
+		begun.scan, begun.err = s.scan(ctx)
+	}()
+	return begun
+}
+
 func (s *scanner) scan(ctx context.Context) (*scan, error) {
 	result := new(scan)
 	info, err := s.root.Lstat(".")

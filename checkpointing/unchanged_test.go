@@ -25,6 +25,7 @@ func TestUnchangedFilesAreNotRead(t *testing.T) {
 	mustWrite(t, from, tree{"big": file(noise(1, 3<<20)), "small": file("12345"), "other": file("abcde")})
 	e := Open(b)
 	first := mustSave(t, e, from, ID{1, 1}, nil)
+	firstStored := read(t, b, first.Ref.Key)
 	if first.BytesRead != 3<<20+10 {
 		t.Errorf("the first save read %d bytes", first.BytesRead)
 	}
@@ -50,7 +51,17 @@ func TestUnchangedFilesAreNotRead(t *testing.T) {
 	}
 	save(e, &first.Ref, false, 0)
 	save(e, &first.Ref, true, 3<<20+10)
-	save(Open(b), &first.Ref, false, 3<<20+10)
+	known := int64(0) // to a new process, by the base
+	if place() == "" {
+		known = 3<<20 + 10
+	}
+	second := save(Open(b), &first.Ref, false, known)
+	save(Open(b), second, false, known)
+	m := manifestOf(t, b, first.Ref)
+	m.Place = "another machine, or the same after it was started anew"
+	overwrite(t, b, first.Ref.Key, encodeManifest(m))
+	save(Open(b), &Ref{Key: first.Ref.Key}, false, 3<<20+10)
+	overwrite(t, b, first.Ref.Key, firstStored)
 	save(e, nil, false, 3<<20+10) // nothing is pinned, so nothing may be shared
 
 	// The same size, and the times as before.
@@ -68,7 +79,12 @@ func TestUnchangedFilesAreNotRead(t *testing.T) {
 	if err := os.Chmod(name, 0o600); err != nil { // its ctime tells
 		t.Fatal(err)
 	}
-	save(e, base, false, 5)
+	base = save(e, base, false, 5)
+	// The same, unknown to the process that saves.
+	if err := errors.Join(os.WriteFile(name, []byte("abcdf"), 0o600), os.Chtimes(name, someTime, someTime)); err != nil {
+		t.Fatal(err)
+	}
+	save(Open(b), base, false, max(known, 5))
 }
 
 // TestRestoredFilesAreNotRead: nor are those that were restored, but for what

@@ -14,6 +14,7 @@ import (
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/watch"
 	"github.com/spotrelay/spotrelay/plugins"
+	"github.com/spotrelay/spotrelay/runner/controller"
 	"github.com/spotrelay/spotrelay/runner/plan"
 )
 
@@ -76,7 +77,12 @@ func (a *app) carryInBackground(ctx context.Context, b bucket.Bucket, w *watch.W
 		app: a, bucket: b, run: w.Run, providers: manager, watcher: w, show: plainDisplay{out: a.stdout},
 		log: slog.New(slog.NewTextHandler(a.stderr, nil)),
 	}
-	if err := c.carry(ctx, nil); err != nil {
+	err := c.carry(ctx, nil)
+	if errors.Is(err, controller.ErrPaused) {
+		fmt.Fprintf(a.stdout, "run %s is paused: go on by %s\n", w.Run, a.again("resume", w.Run, b))
+		return exitWith(exitInterrupted)
+	}
+	if err != nil {
 		return err
 	}
 	return exitWith(resultOf(w.State))
@@ -98,7 +104,7 @@ func (a *app) newDisplay(ctx context.Context, w *watch.Watcher) (display, <-chan
 
 // sayEnd has the last word and makes the exit code.
 func (a *app) sayEnd(b bucket.Bucket, w *watch.Watcher, err error) error {
-	state, left := w.State, errors.Is(err, errLeft)
+	state, left := w.State, errors.Is(err, errLeft) || errors.Is(err, controller.ErrPaused)
 	if err != nil && !left {
 		fmt.Fprintf(a.stderr, "run %s is not over: go on by %s\n", w.Run, a.again("attach", w.Run, b))
 		return err
@@ -109,6 +115,11 @@ func (a *app) sayEnd(b bucket.Bucket, w *watch.Watcher, err error) error {
 	}
 	if a.json {
 		return errors.Join(a.printJSON(endLine(w, left, code)), exitWith(code))
+	}
+	if left && state.Run() == plan.RunResting {
+		fmt.Fprintf(a.stdout, "run %s is paused after %s, cost %s; its instances are given back\n  go on:  %s\n  end it: %s\n", w.Run,
+			narrate.Span(w.At.Now), narrate.Money(state.Cost), a.again("resume", w.Run, b), a.again("cancel", w.Run, b))
+		return exitWith(code)
 	}
 	if left {
 		fmt.Fprintf(a.stdout, "left run %s, it is %s\n  go on:  %s\n  end it: %s\n", w.Run, state.Run(),

@@ -77,6 +77,9 @@ func (c *carrier) carry(ctx context.Context, interrupts <-chan struct{}) (err er
 		select {
 		case err := <-controlled:
 			stop()
+			if errors.Is(err, controller.ErrPaused) {
+				return errors.Join(err, c.look(ctx))
+			}
 			if err != nil {
 				return fmt.Errorf("controlling run %s: %w", c.run, err)
 			}

@@ -32,14 +32,35 @@ nobody does, it is done by the next spotrelay attach.`,
 func (a *app) resumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume RUN",
-		Short: "Go on with a run that is held",
-		Long: `Goes on with a run that is held because somebody else ended one of its
-instances. spotrelay status RUN says why it is held.`,
+		Short: "Go on with a run that is paused or held",
+		Long: `Goes on with a run that was paused, each task from its newest checkpoint, or
+that is held because somebody else ended one of its instances; spotrelay status
+RUN says why it is held. Whoever controls the run does it, or serves the bucket;
+when nobody does, the next spotrelay attach.`,
 		Example:           `  spotrelay resume last`,
 		Args:              exact("RUN"),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.request(cmd.Context(), args[0], plan.RequestResume)
+		},
+	}
+}
+
+func (a *app) pauseCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pause RUN",
+		Short: "Save what runs and give the instances back, to go on later",
+		Long: `Has what runs save its checkpoint and end, at no charge, and gives every instance
+back. The run then costs nothing but what it keeps in the bucket, and whoever
+controlled it ends with exit code 130. spotrelay resume goes on with each task
+from its newest checkpoint; what saves none begins anew. run_timeout does not
+count the time between.`,
+		Example: `  spotrelay pause last
+  spotrelay resume last && spotrelay attach last`,
+		Args:              exact("RUN"),
+		ValidArgsFunction: a.completeRun,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.request(cmd.Context(), args[0], plan.RequestPause)
 		},
 	}
 }
@@ -70,11 +91,18 @@ func (a *app) request(ctx context.Context, ref string, kind plan.RequestKind) er
 	switch {
 	case state.Outcome != "":
 		return wrongCall("", "run %s is over: it %s", run, state.Run())
-	case kind == plan.RequestResume && state.Held == "":
-		return wrongCall("", "run %s is not held, it is %s", run, state.Run())
+	case kind == plan.RequestResume && state.Held == "" && !state.Paused:
+		return wrongCall("", "run %s is neither paused nor held, it is %s", run, state.Run())
+	case kind == plan.RequestPause && state.Run() != plan.RunRunning && state.Run() != plan.RunHolding:
+		return wrongCall("", "run %s cannot be paused, it is %s", run, state.Run())
 	}
 	if err := putRequest(ctx, b, run, kind); err != nil {
 		return err
+	}
+	if state.Paused { // its mark is gone, or will be
+		if err := store.MarkLive(ctx, b, run); err != nil {
+			return err
+		}
 	}
 	controlled := controllerText(ctx, b, state) != "none"
 	if a.json {

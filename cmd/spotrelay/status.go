@@ -96,6 +96,9 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 	if view.Reason != "" {
 		fmt.Fprintf(a.stdout, "reason      %s\n", view.Reason)
 	}
+	for _, text := range view.Warnings {
+		fmt.Fprintf(a.stdout, "warning     %s\n", text)
+	}
 	fmt.Fprintf(a.stdout, "started     %s\nlived       %s\ncost        %s\ncontroller  %s\n\n",
 		view.Created.Local().Format(time.DateTime), narrate.Span(at.Now), narrate.Money(view.Cost), view.Controller)
 	var rows [][]string
@@ -107,6 +110,7 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 		})
 	}
 	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
+	a.printTaskResults(view.Tasks)
 	for _, w := range view.Waits {
 		fmt.Fprintf(a.stdout, "%s %s\n", narrate.Name(state.Spec, w.Task, w.Index), narrate.Waits(state.Spec, &w.By))
 	}
@@ -136,8 +140,11 @@ type runJSON struct {
 	Reason     string          `json:"reason,omitempty"`
 	Created    time.Time       `json:"created"`
 	Lived      float64         `json:"lived_seconds"`
-	Cost       float64         `json:"cost_dollars"` // of instances that are gone
-	Instances  int             `json:"instances"`    // that live
+	Cost       float64         `json:"cost_dollars"`  // of instances that are gone
+	Spent      float64         `json:"spent_dollars"` // of all, up to the journal's last entry
+	MaxCost    float64         `json:"max_cost_dollars,omitempty"`
+	Warnings   []string        `json:"warnings,omitempty"` // limits that are near
+	Instances  int             `json:"instances"`          // that live
 	Indexes    indexesJSON     `json:"indexes"`
 	Controller string          `json:"controller,omitempty"`
 	Tasks      []taskJSON      `json:"tasks,omitempty"`
@@ -151,6 +158,8 @@ type taskJSON struct {
 	Array    bool        `json:"array"`
 	Indexes  indexesJSON `json:"indexes"`
 	Attempts int         `json:"attempts"`
+	// Result of a task that is no array; spotrelay results has the others.
+	Result map[string]string `json:"result,omitempty"`
 }
 
 type indexesJSON struct {
@@ -201,7 +210,7 @@ func runView(ctx context.Context, b bucket.Bucket, state *plan.State, at store.P
 	spec := state.Spec
 	view := runJSON{
 		ID: spec.Run, Job: spec.Job, State: state.Run(), Reason: state.Reason, Created: spec.Created,
-		Lived: at.Now.Seconds(), Cost: state.Cost, Instances: len(state.Instances),
+		Lived: at.Now.Seconds(), Cost: state.Cost, Spent: state.Spent(), MaxCost: spec.MaxCost, Instances: len(state.Instances),
 		Controller: controllerText(ctx, b, state),
 	}
 	if state.Held != "" {
@@ -221,12 +230,16 @@ func runView(ctx context.Context, b bucket.Bucket, state *plan.State, at store.P
 				view.Waits = append(view.Waits, waitJSON{task.Task, k, *index.Waits})
 			}
 			task.Attempts += len(index.Attempts)
+			if !task.Array {
+				task.Result = index.Result
+			}
 		}
 		if detail {
 			view.Tasks = append(view.Tasks, task)
 		}
 	}
 	if detail {
+		view.Warnings = narrate.Warnings(state)
 		for _, id := range sortedKeys(state.Instances) {
 			view.Living = append(view.Living, *state.Instances[id])
 		}

@@ -34,7 +34,9 @@ func (t *attempt) commit() error {
 	succeeded := !killed && code == 0
 	var err error
 	if succeeded {
-		err = t.commitOutput(ctx)
+		if err = t.takeResult(); err == nil {
+			err = t.commitOutput(ctx)
+		}
 	}
 	nothing := len(t.savers) == 0 || t.transparent != nil && !t.transparent.dumped()
 	if nothing || !succeeded && !(code == job.ExitSaved && !killed) && len(stops) == 0 {

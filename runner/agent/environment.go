@@ -29,6 +29,7 @@ const (
 	varInput      = "SPOTRELAY_INPUT_DIR_" // and the task's name
 	varNotice     = "SPOTRELAY_NOTICE_FILE"
 	varSocket     = "SPOTRELAY_SOCKET"
+	varResult     = "SPOTRELAY_RESULT_FILE"
 )
 
 // passedOn are the agent's own variables that a task gets: what a program
@@ -88,6 +89,7 @@ func (t *attempt) environment() environment {
 	env := t.setupEnvironment()
 	env["PWD"] = t.work
 	env[varSocket] = t.socketPath
+	env[varResult] = t.resultFile()
 	env[varResumed] = "0"
 	if t.job.Restore != nil {
 		env[varResumed] = "1"

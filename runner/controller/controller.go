@@ -53,7 +53,8 @@ type Options struct {
 // is, for another call to go on with. A lease that was lost for a while for
 // want of a reachable bucket is taken again when nobody else has it.
 //
-// Errors: ErrHeld (a *HeldError) when another controller has the run,
+// Errors: ErrPaused when the run is paused and all of it is given back;
+// ErrHeld (a *HeldError) when another controller has the run,
 // store.ErrLost when one took it over; bucket.ErrNotFound when there is no such
 // run; store.ErrVersion and store.ErrCorrupt when its documents cannot be read.
 // May be repeated.

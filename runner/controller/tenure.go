@@ -201,6 +201,11 @@ func (t *tenure) loop(ctx context.Context) error {
 		if t.state.Closed {
 			return nil
 		}
+		if t.state.Run() == plan.RunResting {
+			if left, err := t.leavePaused(); left || err != nil {
+				return err
+			}
+		}
 		first, wake = false, decision.Wake
 	}
 }

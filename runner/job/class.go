@@ -36,6 +36,7 @@ const (
 	CauseSetup             Cause = "setup"                // failed: the setup command failed
 	CauseStart             Cause = "start"                // failed: the command could not be started
 	CauseOutput            Cause = "output"               // failed: exit 0, the declared output is missing or unreadable
+	CauseResult            Cause = "result"               // failed: a result that it needs was not written
 	CauseTimeout           Cause = "timeout"              // timed-out
 	CauseOOM               Cause = "oom"                  // out-of-memory
 	CauseKilledUnknown     Cause = "killed-unknown"       // infrastructure: signal 9 out of nowhere

@@ -48,12 +48,15 @@ type Spec struct {
 
 // Task is a named unit of work; with an array, Count indexed units.
 type Task struct {
-	Name      string    `json:"name"`
-	Count     int       `json:"count"`           // how many indexes, 0 or more; 1 when it is no array
-	Array     bool      `json:"array,omitempty"` // count or for_each was given
-	Keys      []string  `json:"keys,omitempty"`  // for_each: the key of each index
-	DependsOn []string  `json:"depends_on,omitempty"`
-	Inputs    []string  `json:"inputs,omitempty"` // names of Spec.Inputs that it is given
+	Name      string   `json:"name"`
+	Count     int      `json:"count"`           // how many indexes, 0 or more; 1 when it is no array
+	Array     bool     `json:"array,omitempty"` // count or for_each was given
+	Keys      []string `json:"keys,omitempty"`  // for_each: the key of each index
+	DependsOn []string `json:"depends_on,omitempty"`
+	Inputs    []string `json:"inputs,omitempty"` // names of Spec.Inputs that it is given
+	// Parts names those in DependsOn of whose outputs an index is given only
+	// the indexes that its command, setup and env refer to, if any.
+	Parts     []string  `json:"parts,omitempty"`
 	Execution Execution `json:"execution"`
 	// Elements holds what differs by index: nil, or Count long.
 	Elements  []Element `json:"elements,omitempty"`

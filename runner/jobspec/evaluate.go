@@ -90,7 +90,7 @@ func (l *loader) plain(value cty.Value, where hcl.Range) (cty.Value, bool) {
 	value, marks := value.UnmarkDeep()
 	for mark := range marks {
 		if mark, input := mark.(inputMark); input {
-			l.unknownOutput(mark.task, where)
+			l.notKnownYet(mark.task, mark.result, where)
 			return cty.DynamicVal, false
 		}
 	}

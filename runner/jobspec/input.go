@@ -19,20 +19,30 @@ import (
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
-// A reference to another task's output becomes a placeholder in the spec. While
+// A reference to another task's output, or to a result that it writes, becomes a
+// placeholder in the spec. While
 // an expression is evaluated it is a token: text that holds a digest of the
 // sources, so that no text of the user's can be taken for one, and bears a
 // mark, so that it is noticed when a function has made something else of it.
 // Rendering escapes what is the user's and puts placeholders for tokens.
 
-// inputMark is on what came from a reference to an output.
+// inputMark is on what came from a reference to an output or a result.
 type inputMark struct {
-	task  string
-	index int // -1: the outputs of all indexes
+	task   string
+	index  int    // -1: the outputs of all indexes
+	result string // the key of a result, "" for an output
 }
 
 func (m inputMark) compare(other inputMark) int {
-	return cmp.Or(cmp.Compare(m.task, other.task), cmp.Compare(m.index, other.index))
+	return cmp.Or(cmp.Compare(m.task, other.task), cmp.Compare(m.index, other.index), cmp.Compare(m.result, other.result))
+}
+
+// placeholder is what stands for it in the spec.
+func (m inputMark) placeholder() string {
+	if m.result != "" {
+		return job.ResultPlaceholder(job.ResultRef{Task: m.task, Index: m.index, Key: m.result})
+	}
+	return job.InputPlaceholder(m.task, m.index)
 }
 
 // tokens makes and finds the tokens of one load.
@@ -48,12 +58,12 @@ func newTokens(sources map[string][]byte) *tokens {
 		digest.Write(sources[name])
 	}
 	prefix := "Input-" + hex.EncodeToString(digest.Sum(nil)[:12])
-	return &tokens{prefix: prefix, pattern: regexp.MustCompile(prefix + `\(([a-z0-9_-]+):(-1|[0-9]+)\)`)}
+	return &tokens{prefix: prefix, pattern: regexp.MustCompile(prefix + `\(([a-z0-9_-]+):(-1|[0-9]+):([A-Za-z0-9_]*)\)`)}
 }
 
-// value is the token for a task's output.
-func (t *tokens) value(task string, index int) cty.Value {
-	return cty.StringVal(t.prefix + "(" + task + ":" + strconv.Itoa(index) + ")").Mark(inputMark{task, index})
+// value is the token for what a mark names.
+func (t *tokens) value(m inputMark) cty.Value {
+	return cty.StringVal(t.prefix + "(" + m.task + ":" + strconv.Itoa(m.index) + ":" + m.result + ")").Mark(m)
 }
 
 // rendering turns the strings of one value into text of the spec.
@@ -100,13 +110,13 @@ func (r *rendering) text(text string) string {
 		if err != nil {
 			continue
 		}
-		mark := inputMark{text[match[2]:match[3]], index}
+		mark := inputMark{text[match[2]:match[3]], index, text[match[6]:match[7]]}
 		if _, expected := r.inputs[mark]; !expected {
 			continue
 		}
 		r.inputs[mark] = true
 		out.WriteString(job.EscapeBeforePlaceholder(text[last:match[0]]))
-		out.WriteString(job.InputPlaceholder(mark.task, mark.index))
+		out.WriteString(mark.placeholder())
 		last = match[1]
 	}
 	out.WriteString(job.EscapePlaceholders(text[last:]))
@@ -131,12 +141,19 @@ func (r *rendering) lost() (inputMark, bool) {
 func (l *loader) checkLost(r *rendering, where hcl.Range) bool {
 	mark, lost := r.lost()
 	if lost {
-		l.unknownOutput(mark.task, where)
+		l.notKnownYet(mark.task, mark.result, where)
 	}
 	return !lost
 }
 
-func (l *loader) unknownOutput(task string, where hcl.Range) {
+// notKnownYet reports that something is done with an output, or with a result,
+// that needs to know it.
+func (l *loader) notKnownYet(task, result string, where hcl.Range) {
+	if result != "" {
+		l.report(report{at: where, summary: "A result is known when its task has ended",
+			detail: fmt.Sprintf("task.%s.result.%s can be put together with other text, but not tested or changed by a function: the value is not known before the task has run. To decide by it whether a task runs use when.", task, result)})
+		return
+	}
 	l.report(report{at: where, summary: "An output is known on the instance alone",
 		detail: fmt.Sprintf("task.%s.output can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts.", task)})
 }
@@ -163,7 +180,7 @@ func textOf(value cty.Value) (text string, ok bool) {
 func (l *loader) checkTaskReference(ref taskReference, s scope) bool {
 	if s.task == nil {
 		l.report(report{at: ref.at, summary: "Tasks cannot be referred to here",
-			detail: "The output of a task can be part of command, setup and env of another task; depends_on takes the task itself."})
+			detail: "The output and the results of a task can be part of command, setup and env of another task; depends_on takes the task itself."})
 		return false
 	}
 	if ref.fault != "" {
@@ -178,14 +195,8 @@ func (l *loader) checkTaskReference(ref taskReference, s scope) bool {
 		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q refers to itself", target.name), detail: "A task finds its own output directory in SPOTRELAY_OUTPUT_DIR."})
 		return false
 	}
-	s.task.addEdge(target.name, ref.at)
-	if target.c.first(outputSchema) == nil {
-		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q has no output", target.name),
-			detail: fmt.Sprintf("Declare one in task %q: output { path = \"out\" }.", target.name)})
-		return false
-	}
-	if !ref.whole && target.array == "" {
-		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q is no array", target.name), detail: "It has no indexes.", suggestion: "task." + target.name + ".output"})
+	s.task.addEdge(target.name, ref.at, ref.whole && ref.result == "")
+	if !l.checkMade(ref, target) {
 		return false
 	}
 	if ref.key != cty.NilVal {
@@ -193,6 +204,35 @@ func (l *loader) checkTaskReference(ref taskReference, s scope) bool {
 		return ok
 	}
 	return true
+}
+
+// checkMade reports a reference to what a task does not make.
+func (l *loader) checkMade(ref taskReference, target *task) bool {
+	made, after := "output", ".output"
+	if ref.result != "" {
+		made, after = "results", ".result."+ref.result
+	}
+	switch {
+	case ref.result == "" && target.c.first(outputSchema) == nil:
+		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q has no output", target.name),
+			detail: fmt.Sprintf("Declare one in task %q: output { path = \"out\" }.", target.name)})
+	case !ref.whole && target.array == "":
+		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q is no array", target.name), detail: "It has no indexes.", suggestion: "task." + target.name + after})
+	case ref.whole && ref.result != "" && target.array != "":
+		l.report(report{at: ref.at, summary: fmt.Sprintf("Task %q is an array", target.name),
+			detail: fmt.Sprintf("Each of its indexes writes %s of its own, such as task.%s[%s]%s.", made, target.name, target.firstIndex(), after)})
+	default:
+		return true
+	}
+	return false
+}
+
+// firstIndex is an index of an array as an expression.
+func (t *task) firstIndex() string {
+	if len(t.keys) > 0 {
+		return strconv.Quote(t.keys[0])
+	}
+	return "0"
 }
 
 // findTask finds a task by name, or reports that there is none.
@@ -238,11 +278,16 @@ func (l *loader) indexOf(target *task, key cty.Value, where hcl.Range) (int, boo
 // withTasks adds to a scope's context the task object with what the
 // references need of it; nil after a report.
 func (l *loader) withTasks(refs *references, s scope) *hcl.EvalContext {
-	members := map[string]map[string]cty.Value{}
+	members := map[string]*made{}
 	for _, ref := range refs.tasks {
-		target := l.tasks[ref.name]
-		if members[ref.name] == nil {
-			members[ref.name] = map[string]cty.Value{}
+		m := members[ref.name]
+		if m == nil {
+			m = &made{}
+			members[ref.name] = m
+		}
+		if ref.whole {
+			m.add(l, ref, inputMark{task: ref.name, index: -1, result: ref.result})
+			continue
 		}
 		key := ref.key
 		if ref.expr != nil {
@@ -251,22 +296,65 @@ func (l *loader) withTasks(refs *references, s scope) *hcl.EvalContext {
 				return nil
 			}
 		}
-		if ref.whole {
-			members[ref.name]["output"] = l.tokens.value(ref.name, -1)
-			continue
-		}
-		index, ok := l.indexOf(target, key, ref.at)
+		index, ok := l.indexOf(l.tasks[ref.name], key, ref.at)
 		text, isText := textOf(key)
 		if !ok || !isText {
 			return nil
 		}
-		members[ref.name][text] = cty.MapVal(map[string]cty.Value{"output": l.tokens.value(ref.name, index)})
+		m.at(text).add(l, ref, inputMark{task: ref.name, index: index, result: ref.result})
 	}
 	tasks := map[string]cty.Value{}
-	for name, attrs := range members {
-		tasks[name] = cty.ObjectVal(attrs)
+	for name, m := range members {
+		tasks[name] = m.value()
 	}
 	child := s.ctx.NewChild()
 	child.Variables = map[string]cty.Value{"task": cty.ObjectVal(tasks)}
 	return child
+}
+
+// made is what references need of a task, or of one index of it.
+type made struct {
+	output  cty.Value // NilVal: not needed
+	results map[string]cty.Value
+	indexes map[string]*made
+}
+
+func (m *made) add(l *loader, ref taskReference, mark inputMark) {
+	if ref.result == "" {
+		m.output = l.tokens.value(mark)
+		return
+	}
+	mark.index = max(mark.index, 0)
+	if m.results == nil {
+		m.results = map[string]cty.Value{}
+	}
+	m.results[ref.result] = l.tokens.value(mark)
+}
+
+func (m *made) at(index string) *made {
+	if m.indexes[index] == nil {
+		if m.indexes == nil {
+			m.indexes = map[string]*made{}
+		}
+		m.indexes[index] = &made{}
+	}
+	return m.indexes[index]
+}
+
+func (m *made) value() cty.Value {
+	if m.results == nil && m.indexes == nil {
+		// A map, since its type, unlike an object's, is not made anew each time.
+		return cty.MapVal(map[string]cty.Value{"output": m.output})
+	}
+	attrs := map[string]cty.Value{}
+	if m.output != cty.NilVal {
+		attrs["output"] = m.output
+	}
+	if m.results != nil {
+		attrs["result"] = cty.MapVal(m.results)
+	}
+	for index, one := range m.indexes {
+		attrs[index] = one.value()
+	}
+	return cty.ObjectVal(attrs)
 }

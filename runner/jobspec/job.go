@@ -25,6 +25,7 @@ func (l *loader) readJob(block *content) *File {
 	file.Spec = spec
 	file.Bucket = l.readBucket(l.setting(jobSchema, "bucket", s, block))
 	spec.MaxInstances, _ = l.setting(jobSchema, "max_instances", s, block).whole(0, math.MaxInt32)
+	l.readJobLimits(spec, s, block)
 	base := jobDefaults{env: l.readJobEnv(block), labels: l.readLabels(l.setting(jobSchema, "labels", s, block), nil)}
 	if st := l.setting(jobSchema, "fleets", s, block); st.given() {
 		base.fleets = l.readFleetNames(st, nil)
@@ -56,6 +57,9 @@ func (l *loader) readTasks(spec *job.Spec, block *content, base jobDefaults) {
 		task := tasks[t.name]
 		for _, edge := range t.edges {
 			task.DependsOn = append(task.DependsOn, edge.to)
+			if !edge.whole {
+				task.Parts = append(task.Parts, edge.to)
+			}
 		}
 		spec.Tasks = append(spec.Tasks, task)
 	}

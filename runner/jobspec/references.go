@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/spotrelay/spotrelay/runner/job"
 )
 
 // references are what an expression refers to, found without evaluating it.
@@ -24,10 +26,11 @@ type references struct {
 	selects bool
 }
 
-// peek is an operation on the output of a task.
+// peek is an operation on the output or a result of a task.
 type peek struct {
-	at   hcl.Range
-	task string
+	at     hcl.Range
+	task   string
+	result string // the key of a result, "" for the output
 }
 
 // carriers are the functions that pass text on as it is, so that an output's
@@ -40,14 +43,15 @@ var carriers = []string{
 // selectors are those carriers that may leave some of it out.
 var selectors = []string{"coalesce", "coalescelist", "compact", "element", "lookup", "merge", "slice", "try"}
 
-// taskReference is a use of another task's output.
+// taskReference is a use of another task's output or result.
 type taskReference struct {
-	name  string // "" when it names no task
-	at    hcl.Range
-	whole bool                 // task.x.output
-	key   cty.Value            // task.x[3].output; NilVal otherwise
-	expr  hclsyntax.Expression // task.x[count.index].output; nil otherwise
-	fault string               // what is wrong with its form
+	name   string // "" when it names no task
+	at     hcl.Range
+	whole  bool                 // task.x.output
+	key    cty.Value            // task.x[3].output; NilVal otherwise
+	expr   hclsyntax.Expression // task.x[count.index].output; nil otherwise
+	result string               // task.x.result.KEY: the key; "" for the output
+	fault  string               // what is wrong with its form
 }
 
 // referencesOf analyses an expression, once.
@@ -55,7 +59,7 @@ func (l *loader) referencesOf(expr hclsyntax.Expression) *references {
 	if known, ok := l.analysed[expr]; ok {
 		return known
 	}
-	finder := &referenceFinder{refs: &references{}, handled: map[hclsyntax.Node]bool{}}
+	finder := &referenceFinder{refs: &references{}, handled: map[hclsyntax.Node]bool{}, after: map[hclsyntax.Node]hcl.Traversal{}}
 	_ = hclsyntax.Walk(expr, finder) // the finder reports nothing
 	l.analysed[expr] = finder.refs
 	return finder.refs
@@ -66,6 +70,7 @@ type referenceFinder struct {
 	refs    *references
 	scopes  []map[string]struct{}
 	handled map[hclsyntax.Node]bool
+	after   map[hclsyntax.Node]hcl.Traversal // what follows task.x[expression]
 }
 
 // Enter notes what a node refers to.
@@ -88,6 +93,8 @@ func (f *referenceFinder) Enter(node hclsyntax.Node) hcl.Diagnostics {
 		f.notePeek(node.Range(), node.LHS, node.RHS)
 	case *hclsyntax.ForExpr:
 		f.refs.selects = f.refs.selects || node.CondExpr != nil
+	case *hclsyntax.RelativeTraversalExpr:
+		f.after[node.Source] = node.Traversal
 	case *hclsyntax.IndexExpr:
 		f.enterIndex(node)
 	case *hclsyntax.SplatExpr:
@@ -117,7 +124,7 @@ func (f *referenceFinder) notePeek(where hcl.Range, operands ...hclsyntax.Expres
 	for _, operand := range operands {
 		for _, traversal := range operand.Variables() {
 			if traversal.RootName() == "task" && !f.shadowed("task") {
-				f.refs.peeks = append(f.refs.peeks, peek{where, taskName(traversal)})
+				f.refs.peeks = append(f.refs.peeks, peek{where, taskName(traversal), taskReferenceOf(traversal).result})
 				return
 			}
 		}
@@ -147,6 +154,13 @@ func (f *referenceFinder) enterIndex(node *hclsyntax.IndexExpr) {
 	if len(source.Traversal) != 2 {
 		ref.fault = formOfTask
 	}
+	if after, ok := f.after[node]; ok {
+		ref.result, ok = madeBy(after)
+		if !ok {
+			ref.fault = formOfTask
+		}
+		ref.at = hcl.RangeBetween(node.Range(), after.SourceRange())
+	}
 	for _, traversal := range node.Key.Variables() {
 		if f.shadowed(traversal.RootName()) {
 			ref.fault = "The index of a task cannot use the names of a for expression."
@@ -155,7 +169,7 @@ func (f *referenceFinder) enterIndex(node *hclsyntax.IndexExpr) {
 	f.refs.tasks = append(f.refs.tasks, ref)
 }
 
-const formOfTask = "A task is referred to as task.NAME.output, or task.NAME[INDEX].output for one index of an array; without .output it stands in depends_on alone."
+const formOfTask = "A task is referred to as task.NAME.output or task.NAME.result.KEY, or task.NAME[INDEX].output for one index of an array; alone it stands in depends_on."
 
 func (f *referenceFinder) enterTraversal(node *hclsyntax.ScopeTraversalExpr) {
 	traversal := node.Traversal
@@ -172,18 +186,33 @@ func (f *referenceFinder) enterTraversal(node *hclsyntax.ScopeTraversalExpr) {
 func taskReferenceOf(traversal hcl.Traversal) taskReference {
 	ref := taskReference{name: taskName(traversal), at: traversal.SourceRange()}
 	rest := traversal[min(2, len(traversal)):]
-	if len(rest) == 2 {
+	ref.whole = true
+	if len(rest) > 1 {
 		if index, ok := rest[0].(hcl.TraverseIndex); ok {
-			ref.key = index.Key
+			ref.key, ref.whole = index.Key, false
 			rest = rest[1:]
 		}
-	} else {
-		ref.whole = true
 	}
-	if len(rest) != 1 || attrName(rest[0]) != "output" || ref.name == "" {
+	var ok bool
+	if ref.result, ok = madeBy(rest); !ok || ref.name == "" {
 		ref.fault = formOfTask
 	}
 	return ref
+}
+
+// madeBy reads .output or .result.KEY, whether it is one of them, and the key.
+func madeBy(rest hcl.Traversal) (result string, ok bool) {
+	if len(rest) == 1 {
+		return "", attrName(rest[0]) == "output"
+	}
+	if len(rest) != 2 || attrName(rest[0]) != "result" {
+		return "", false
+	}
+	result = attrName(rest[1])
+	if index, ok := rest[1].(hcl.TraverseIndex); ok && index.Key.Type() == cty.String {
+		result = index.Key.AsString()
+	}
+	return result, job.IsResultKey(result)
 }
 
 func taskName(traversal hcl.Traversal) string {
@@ -214,7 +243,7 @@ func (l *loader) checkReferences(refs *references, s scope) bool {
 		ok = l.checkTaskReference(ref, s) && ok
 	}
 	if ok && len(refs.peeks) > 0 {
-		l.unknownOutput(refs.peeks[0].task, refs.peeks[0].at)
+		l.notKnownYet(refs.peeks[0].task, refs.peeks[0].result, refs.peeks[0].at)
 		return false
 	}
 	return ok

@@ -84,7 +84,7 @@ func (s *blockSchema) names() []string {
 
 // laterWords are known to people from spotrelay's design and not heeded by
 // this release: they are refused rather than ignored.
-var laterWords = []string{"container", "deadline", "input", "max_cost", "nodes", "secret"}
+var laterWords = []string{"container", "deadline", "input", "nodes", "secret"}
 
 func isLater(name string) bool { return slices.Contains(laterWords, name) }
 
@@ -150,6 +150,9 @@ var jobSchema = &blockSchema{
 	attributes: []attributeSchema{
 		{name: "bucket", kind: kindString, defText: "the folder `.spotrelay` here", description: "Where the run lives: an object-storage URL or a folder. `--bucket` and `SPOTRELAY_BUCKET` win over it.", example: `"s3://acme-batch/spotrelay"`},
 		{name: "max_instances", kind: kindWhole, def: "0", description: "How many instances may live at once; 0 is no bound.", example: "50"},
+		{name: "max_cost", kind: kindNumber, defText: "none", description: "Dollars that all instances of the run may cost, idle ones too. At 80 % there is a warning, at 100 % all that runs saves a checkpoint and the run ends. See [limits](limits.md).", example: "500"},
+		{name: "max_parallel", kind: kindWhole, defText: "no bound", description: "How many attempts may be assigned at once, of all tasks.", example: "100"},
+		{name: "run_timeout", kind: kindDuration, defText: "none", description: "Of the whole run; the time in which it is paused does not count. When it is over, all that runs saves a checkpoint and the run ends.", example: `"24h"`},
 		{name: "fleets", kind: kindStrings, defText: "the fleets of the file, in their order; with none, `[\"local\"]`", description: "The fleets that tasks may use, in order of preference.", example: `["aws-use1", "local"]`},
 		{name: "labels", kind: kindMap, description: "Become tags of the instances. Those of a task are added to those of the job.", example: `{ team = "search" }`},
 		{name: "env", kind: kindMap, description: "Environment variables of every task; a task's own `env` is added and wins.", example: `{ LANG = "C" }`},

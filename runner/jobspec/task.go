@@ -30,12 +30,17 @@ type task struct {
 type edge struct {
 	to string
 	at hcl.Range
+	// whole: all outputs are wanted, not only those that are referred to by index.
+	whole bool
 }
 
-func (t *task) addEdge(to string, where hcl.Range) {
-	if !slices.ContainsFunc(t.edges, func(e edge) bool { return e.to == to }) {
-		t.edges = append(t.edges, edge{to, where})
+func (t *task) addEdge(to string, where hcl.Range, whole bool) {
+	i := slices.IndexFunc(t.edges, func(e edge) bool { return e.to == to })
+	if i < 0 {
+		t.edges = append(t.edges, edge{to, where, whole})
+		return
 	}
+	t.edges[i].whole = t.edges[i].whole || whole
 }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
@@ -173,6 +178,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 	task.Labels = l.readLabels(l.setting(taskSchema, "labels", s, t.c), base.labels)
 	task.Fleets = l.readFleetNames(l.setting(taskSchema, "fleets", s, t.c), base.fleets)
 	task.Slots = l.readSlots(t, s)
+	l.readTaskLimits(&task, s, t.c)
 	task.Dedicated, _ = l.setting(taskSchema, "dedicated", s, t.c).boolean()
 	if task.Dedicated && task.Slots > 1 {
 		l.report(report{at: t.c.attrs["dedicated"].Expr.Range(), summary: "A dedicated task has one slot",
@@ -241,7 +247,7 @@ func (l *loader) dependOn(t *task, name string, where hcl.Range) {
 		l.report(report{at: where, summary: fmt.Sprintf("Task %q depends on itself", name), detail: "Remove it from depends_on."})
 		return
 	}
-	t.addEdge(name, where)
+	t.addEdge(name, where, true)
 }
 
 // readPath reads a directory below the working directory, cleaned.

@@ -49,7 +49,7 @@ func (s *State) ahead(inst *Instance, g *group) int {
 // another, to each its part.
 func (t *tick) placeAhead(g *group, from, to int) {
 	queue, brisk := &g.sides[from], g.sides[to].brisk
-	if len(queue.queue) == 0 || len(brisk) == 0 {
+	if queue.queue.empty() || len(brisk) == 0 {
 		return
 	}
 	part := (queue.ready + len(brisk) - 1) / len(brisk)

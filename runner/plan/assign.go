@@ -7,13 +7,13 @@ import (
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
-// assign gives ready indexes to instances with room, in task order and then in
-// index order.
+// assign gives ready indexes to instances with room, by the tasks' priority, in
+// task order and then in index order.
 func (t *tick) assign() {
-	if t.over() || t.Held != "" {
+	if t.over() || t.stands() || t.nearCap() {
 		return
 	}
-	for _, g := range t.work.groups {
+	for _, g := range t.groupsInOrder() {
 		// Last attempts first, so that nothing else takes what was rented for
 		// them; then spot work on spot, and on on-demand instances that are
 		// there already and have nothing else to do.
@@ -29,7 +29,7 @@ func (t *tick) assign() {
 // place gives the queued work of one side to the instances of another.
 func (t *tick) place(g *group, from, to int) {
 	queue, free := &g.sides[from], g.sides[to].free
-	if len(queue.queue) == 0 || len(free) == 0 {
+	if queue.queue.empty() || len(free) == 0 {
 		return
 	}
 	for _, id := range sortedKeys(free) {
@@ -45,8 +45,11 @@ func (t *tick) place(g *group, from, to int) {
 
 // takeReady is the next index of a queue that still waits there.
 func (t *tick) takeReady(a *side, number int) (ref, bool) {
-	for len(a.queue) > 0 {
-		r := a.queue.take()
+	for {
+		r, ok := a.queue.take(t.mayBegin)
+		if !ok {
+			return ref{}, false
+		}
 		if t.at(r).queued != int8(queuedSide+number) {
 			continue
 		}
@@ -55,7 +58,6 @@ func (t *tick) takeReady(a *side, number int) (ref, bool) {
 		}
 		return r, true
 	}
-	return ref{}, false
 }
 
 // assignTo gives an index's next attempt to an instance, where it may wait for
@@ -150,7 +152,8 @@ func (t *tick) desired(inst *Instance) *ActionDesired {
 			d.Attempts = append(d.Attempts, t.assignment(id, rec, r))
 		}
 	}
-	slices.SortFunc(d.Attempts, func(a, b job.Assignment) int { return compareIDs(a.AttemptID, b.AttemptID) })
+	// In the order in which they were assigned, which is that of priority: what
+	// waits there for a slot is begun in it.
 	if last := t.work.watches[inst.ID].last; last != nil {
 		for i := range last.Ended {
 			// One that waits for the provider's word is not acknowledged yet.
@@ -177,38 +180,16 @@ func compareIDs(a, b job.AttemptID) int {
 // assignment is an attempt with everything that its execution needs.
 func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assignment {
 	task := &t.Spec.Tasks[r.task]
+	execution, _ := t.executionOf(r)
 	return job.Assignment{
 		AttemptID: id,
-		Execution: task.ExecutionOf(id.Index),
+		Execution: execution,
 		Count:     task.Count,
 		Key:       task.KeyOf(id.Index),
 		Workdir:   t.Spec.Workdir,
-		Inputs:    t.inputs(int(r.task)),
+		Inputs:    t.inputs(r, &execution),
 		Restore:   rec.Restore,
 		Seed:      task.SeedOf(id.Index),
-		Cancel:    t.Cancel || t.Fault != "",
+		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
 	}
-}
-
-// inputs are the committed outputs of everything that a task depends on. They
-// do not change once it may run, so they are gathered once.
-func (t *tick) inputs(task int) []job.Input {
-	w := &t.work.tasks[task]
-	if w.hasInputs {
-		return w.inputs
-	}
-	for _, name := range t.Spec.Tasks[task].DependsOn {
-		up, ok := t.work.task[name]
-		if !ok {
-			continue
-		}
-		for j := range t.Tasks[up].Indexes {
-			if output := t.Tasks[up].Indexes[j].Output; output != nil {
-				w.inputs = append(w.inputs, job.Input{
-					Task: name, Index: j, Array: t.Spec.Tasks[up].Array, Manifest: *output})
-			}
-		}
-	}
-	w.hasInputs = true
-	return w.inputs
 }

@@ -16,14 +16,18 @@ import (
 // first, on-demand for last attempts and when spot gave nothing for long.
 func (t *tick) rent() {
 	t.repeatLaunches()
-	if t.over() || t.Held != "" {
+	if t.over() || t.stands() || t.nearCap() {
 		return
 	}
-	for _, g := range t.work.groups {
+	t.ready = t.demand()
+	for _, g := range t.groupsInOrder() {
 		if g.open == 0 {
 			continue
 		}
 		g.waiting = ""
+		if n := t.ready[g]; n[onSpot]+n[onDemand] < g.sides[onSpot].ready+g.sides[onDemand].ready {
+			g.waiting = "as many attempts as max_parallel allows are assigned"
+		}
 		spot, last := t.wanted(g)
 		if t.Moved[g.key] {
 			t.maybeBack(g, spot)
@@ -48,7 +52,7 @@ func (t *tick) wanted(g *group) (spot, last int) {
 	intents := t.intents(g)
 	lack := func(side int) int {
 		a := &g.sides[side]
-		work := a.ready + a.coming
+		work := t.ready[g][side] + a.coming
 		return work - (a.booting+intents[side])*g.slots - a.slots
 	}
 	spotWork, lastWork := lack(onSpot), lack(onDemand)

@@ -44,6 +44,12 @@ var rowTests = []struct {
 		Verdict{job.Cancelled, job.CauseCancelled, job.ChargeNothing, false, false}},
 	{"cancelled since the run failed elsewhere", Evidence{End: exit(143), RunFailed: true},
 		Verdict{job.Cancelled, job.CauseUpstream, job.ChargeNothing, false, false}},
+	{"told to end, since it cost as much as it may", Evidence{End: with(exit(143), signalled), Stopped: job.CauseMaxCost},
+		Verdict{job.Cancelled, job.CauseMaxCost, job.ChargeNothing, false, false}},
+	{"told to end, since the run took as long as it may", Evidence{End: with(exit(1), signalled), Stopped: job.CauseRunTimeout},
+		Verdict{job.Cancelled, job.CauseRunTimeout, job.ChargeNothing, false, false}},
+	{"told to end, since the run was paused", Evidence{Stopped: job.CausePaused},
+		Verdict{job.Cancelled, job.CausePaused, job.ChargeNothing, false, false}},
 	{"nobody controlled the run", Evidence{End: with(exit(143), func(e *job.AttemptEnd) { e.Orphaned = true })},
 		Verdict{job.Infrastructure, job.CauseOrphaned, job.ChargeNothing, false, false}},
 	{"the attempt's timeout fired",
@@ -245,6 +251,7 @@ func anyEvidence(t *rapid.T) Evidence {
 	}
 	e := Evidence{
 		Notice: anyNotice(t, "instance's notice"), Silent: yes("silent"), CancelRequested: yes("cancel"),
+		Stopped:   rapid.SampledFrom([]job.Cause{"", "", "", job.CauseMaxCost, job.CauseRunTimeout, job.CausePaused}).Draw(t, "stopped"),
 		RunFailed: yes("run failed"), SameExitBefore: yes("same exit"), Progress: yes("progress"),
 	}
 	if yes("ending") {

@@ -28,13 +28,18 @@ type Event struct {
 	AttemptWithdrawn *AttemptWithdrawn `json:"attempt_withdrawn,omitempty"`
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
+	TaskOpened       *TaskOpened       `json:"task_opened,omitempty"`
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
-	IndexCached *IndexCached `json:"index_cached,omitempty"`
-	IndexAwaits *IndexAwaits `json:"index_awaits,omitempty"`
-	CacheMissed *CacheMissed `json:"cache_missed,omitempty"`
-	CacheKept   *CacheKept   `json:"cache_kept,omitempty"`
+	IndexCached  *IndexCached  `json:"index_cached,omitempty"`
+	IndexAwaits  *IndexAwaits  `json:"index_awaits,omitempty"`
+	CacheMissed  *CacheMissed  `json:"cache_missed,omitempty"`
+	CacheKept    *CacheKept    `json:"cache_kept,omitempty"`
+	CostWarned   *CostWarned   `json:"cost_warned,omitempty"`
+	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
+	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
+	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
 
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
@@ -160,6 +165,7 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingPaused      EndingReason = "paused"      // the run was paused
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )
 
@@ -236,6 +242,12 @@ type IndexEnded struct {
 	Reason string    `json:"reason"` // one sentence for people
 }
 
+// TaskOpened readies a task whose start needed a decision: what of it has not
+// ended by now runs.
+type TaskOpened struct {
+	Task string `json:"task"`
+}
+
 // CheckpointsPruned: the run is over, and of a task's checkpoints remains what
 // the job file says.
 type CheckpointsPruned struct {
@@ -268,7 +280,7 @@ type RunHeld struct {
 	Reason string `json:"reason"`
 }
 
-// RunResumed ends a hold.
+// RunResumed ends a hold, or a pause.
 type RunResumed struct {
 	By string `json:"by,omitempty"`
 }

@@ -34,6 +34,9 @@ func Explain(e Evidence) string {
 	if e.RunFailed {
 		add("the run had failed")
 	}
+	if text := stoppedText[e.Stopped]; text != "" {
+		add("%s", text)
+	}
 	if e.Silent {
 		add("the agent fell silent while its instance ran")
 	}
@@ -50,6 +53,13 @@ func Explain(e Evidence) string {
 		return "its agent ended it and does not say why"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// stoppedText says why an attempt was told to end.
+var stoppedText = map[job.Cause]string{
+	job.CauseMaxCost:    "it had cost as much as it may",
+	job.CauseRunTimeout: "the run had taken as long as it may",
+	job.CausePaused:     "the run was paused",
 }
 
 func noticeText(n *job.Notice) string {

@@ -113,5 +113,6 @@ type RequestKind string
 
 const (
 	RequestCancel RequestKind = "cancel"
-	RequestResume RequestKind = "resume"
+	RequestResume RequestKind = "resume" // after a hold or a pause
+	RequestPause  RequestKind = "pause"
 )

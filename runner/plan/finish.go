@@ -13,7 +13,9 @@ func (t *tick) request(r Request) {
 	case r.Kind == RequestCancel && !t.Cancel:
 		t.emit(Event{CancelRequested: &CancelRequested{By: r.By}})
 		t.endAllUnassigned("the run was cancelled before it ran")
-	case r.Kind == RequestResume && t.Held != "":
+	case r.Kind == RequestPause && !t.Paused && !t.over():
+		t.emit(Event{RunPaused: &RunPaused{By: r.By}})
+	case r.Kind == RequestResume && t.stands():
 		t.emit(Event{RunResumed: &RunResumed{By: r.By}})
 	}
 }
@@ -24,6 +26,9 @@ func (t *tick) endAllUnassigned(reason string) {
 	cause := job.CauseCancelled
 	if t.Fault != "" {
 		cause = job.CauseUpstream
+	}
+	if t.Stop != nil {
+		cause = t.Stop.Cause
 	}
 	for i := range t.Tasks {
 		for j := range t.Tasks[i].Indexes {
@@ -51,6 +56,8 @@ func (t *tick) endUnwanted(id job.AttemptID) {
 		t.endIndex(r, job.Cancelled, job.CauseCancelled, "the run was cancelled before it ran")
 	case t.Fault != "":
 		t.endIndex(r, job.Cancelled, job.CauseUpstream, "the run failed: "+t.Fault)
+	case t.Stop != nil:
+		t.endIndex(r, job.Cancelled, t.Stop.Cause, t.Stop.Reason)
 	}
 }
 
@@ -82,7 +89,7 @@ func (t *tick) outcome() (Outcome, string) {
 		cancelled += c[phaseNumber(IndexCancelled)]
 		for j := range t.Tasks[i].Indexes {
 			x := &t.Tasks[i].Indexes[j]
-			if first == "" && x.Phase == IndexFailed {
+			if first == "" && (x.Phase == IndexFailed || x.EndedFor == job.CauseMaxCost) {
 				first = indexName(&t.Spec.Tasks[i], j) + ": " + x.Reason
 			}
 		}
@@ -90,6 +97,8 @@ func (t *tick) outcome() (Outcome, string) {
 	switch {
 	case t.Fault != "":
 		return OutcomeFailed, t.Fault
+	case t.Stop != nil && failed+cancelled > 0:
+		return OutcomeFailed, t.Stop.Reason
 	case failed+cancelled == 0:
 		return OutcomeSucceeded, ""
 	case t.Cancel:

@@ -12,7 +12,7 @@ func (s *State) apply(e Event) {
 	s.Now = max(s.Now, e.At)
 	s.work.now = max(s.work.now, s.Now)
 	switch {
-	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyCache(e), s.applyRun(e):
+	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyCache(e), s.applyRun(e), s.applyLimit(e), s.applyPause(e):
 	default:
 		s.Unknown++
 	}
@@ -231,8 +231,6 @@ func (s *State) applyRun(e Event) bool {
 		s.Fault = e.RunFailing.Reason
 	case e.RunHeld != nil:
 		s.Held = e.RunHeld.Reason
-	case e.RunResumed != nil:
-		s.Held = ""
 	case e.RunEnded != nil:
 		s.Outcome, s.Reason = e.RunEnded.Outcome, e.RunEnded.Reason
 	case e.CheckpointsPruned != nil:

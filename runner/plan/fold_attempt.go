@@ -23,6 +23,7 @@ func (s *State) applyAttempt(e Event) bool {
 		if rec, r := s.live(e.AttemptAccepted.AttemptID, ""); rec != nil && rec.Accepted == 0 {
 			rec.Accepted = stamp(e.At)
 			s.setPhase(r, IndexRunning)
+			s.watchCost(r)
 		}
 	case e.AttemptWithdrawn != nil:
 		s.attemptWithdrawn(e.AttemptWithdrawn.AttemptID)
@@ -30,6 +31,10 @@ func (s *State) applyAttempt(e Event) bool {
 		s.attemptEnded(e.At, e.AttemptEnded)
 	case e.IndexEnded != nil:
 		s.indexEnded(e.IndexEnded)
+	case e.TaskOpened != nil:
+		if i, ok := s.work.task[e.TaskOpened.Task]; ok {
+			s.open(i)
+		}
 	default:
 		return false
 	}
@@ -91,6 +96,7 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	verdict, evidence, left := a.Verdict, a.Evidence, a.Left
 	rec.Ended, rec.Verdict, rec.Evidence, rec.Left = stamp(at), &verdict, &evidence, &left
 	rec.Cost, rec.Checkpoint = a.Cost, a.Checkpoint
+	x.Spent += a.Cost
 	after := x.counters().plus(a.Charge)
 	x.Charged, x.Preempted, x.Failures, x.Hosts = after.charged, after.preempted, after.failures, after.hosts
 	if a.FreeHost {
@@ -165,7 +171,7 @@ func (s *State) indexEnded(e *IndexEnded) {
 		return
 	}
 	x := s.at(r)
-	x.Reason, x.EndedBy, x.NotBefore, x.Waits = e.Reason, e.Class, 0, nil
+	x.Reason, x.EndedBy, x.EndedFor, x.NotBefore, x.Waits = e.Reason, e.Class, e.Cause, 0, nil
 	phase := IndexFailed
 	if e.Class == job.Cancelled {
 		phase = IndexCancelled

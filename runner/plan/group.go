@@ -33,7 +33,7 @@ type group struct {
 
 // side is a group's work and instances of one capacity type.
 type side struct {
-	queue   refHeap
+	queue   lanes
 	ready   int            // indexes that wait for an instance
 	coming  int            // indexes that an interruption will send here
 	booting int            // instances on their way

@@ -155,7 +155,7 @@ func (t *tick) repeatLaunches() {
 		if _, settling := t.work.settling[token]; settling {
 			continue
 		}
-		if t.over() || l.Tries >= launchTries || l.Error.Code == providers.CodeTokenMismatch {
+		if t.over() || t.Paused || l.Tries >= launchTries || l.Error.Code == providers.CodeTokenMismatch {
 			t.settleLater(l)
 			continue
 		}
@@ -194,4 +194,4 @@ func (t *tick) fail(code providers.Code, reason string) {
 }
 
 // over reports whether nothing more is to be rented, whatever comes.
-func (s *State) over() bool { return s.Cancel || s.Fault != "" || s.Outcome != "" }
+func (s *State) over() bool { return s.Cancel || s.Fault != "" || s.Stop != nil || s.Outcome != "" }

@@ -70,11 +70,15 @@ func anySpec(t *rapid.T) *job.Spec {
 	}
 	spec := &job.Spec{
 		Run: "01k0000000000000000000test", Job: "any", Seed: 7, Timing: timing,
+		MaxParallel:  rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "max parallel"),
+		MaxCost:      rapid.SampledFrom([]float64{0, 0, 0, 0.5}).Draw(t, "max cost"),
 		Fleets:       []job.Fleet{{Name: "one", Provider: "local"}},
 		MaxInstances: rapid.IntRange(0, 3).Draw(t, "max instances"),
 		Tasks: []job.Task{
 			{Name: "first", Count: rapid.IntRange(0, 30).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
-				Execution: job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
+				MaxParallel: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
+				MaxCost:     rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
+				Execution:   job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
 				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{
@@ -103,6 +107,10 @@ func TestAnyWorld(t *testing.T) {
 			switch {
 			case l.one(80, "cancel"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestCancel, By: "me"}) })
+			case l.one(30, "pause"):
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestPause, By: "me"}) })
+			case w.state.Paused && l.below(8, "resume") == 1:
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestResume, By: "me"}) })
 			case l.one(15, "restart"):
 				w.restart()
 			case l.one(20, "dry"):
@@ -118,6 +126,9 @@ func TestAnyWorld(t *testing.T) {
 		for range 400 {
 			if w.state.Finished() {
 				break
+			}
+			if w.state.Paused {
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestResume, By: "me"}) })
 			}
 			w.list("one")
 			w.step(20 * time.Second)
@@ -161,6 +172,7 @@ func promises(t *rapid.T, w *world) {
 			budgetsHold(t, &w.spec.Tasks[i], &w.state.Tasks[i].Indexes[j])
 		}
 	}
+	parallelHolds(t, w)
 	if n := len(w.state.Instances); w.spec.MaxInstances > 0 && n > w.spec.MaxInstances {
 		late := 0
 		for _, inst := range w.state.Instances {
@@ -171,6 +183,22 @@ func promises(t *rapid.T, w *world) {
 		if n-late > w.spec.MaxInstances {
 			t.Fatalf("%d instances live, and %d are allowed", n, w.spec.MaxInstances)
 		}
+	}
+}
+
+// parallelHolds: no more attempts are assigned than max_parallel allows.
+func parallelHolds(t *rapid.T, w *world) {
+	t.Helper()
+	total := 0
+	for _, v := range w.state.TaskViews() {
+		task, _ := w.spec.Task(v.Task)
+		n := v.Counts[IndexAssigned] + v.Counts[IndexRunning]
+		if total += n; task.MaxParallel > 0 && n > task.MaxParallel {
+			t.Fatalf("%d attempts of %s are assigned, and %d may be", n, v.Task, task.MaxParallel)
+		}
+	}
+	if w.spec.MaxParallel > 0 && total > w.spec.MaxParallel || total != w.state.work.busy {
+		t.Fatalf("%d attempts are assigned, counted as %d, and %d may be", total, w.state.work.busy, w.spec.MaxParallel)
 	}
 }
 

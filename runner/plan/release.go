@@ -6,7 +6,7 @@ import "github.com/spotrelay/spotrelay/runner/job"
 func (t *tick) release() {
 	touched := sortedKeys(t.work.touched)
 	clear(t.work.touched)
-	if t.over() {
+	if t.over() || t.Paused {
 		t.releaseAll()
 		return
 	}
@@ -50,8 +50,8 @@ func (t *tick) makeRoom(g *group) {
 // awaited reports whether work is ready, or about to be, for a group's
 // instances of one side.
 func (t *tick) awaited(g *group, side int) bool {
-	spot, last := &g.sides[onSpot], &g.sides[onDemand]
-	return spot.ready+spot.coming > 0 || side == onDemand && last.ready+last.coming > 0
+	spot, last, ready := &g.sides[onSpot], &g.sides[onDemand], t.ready[g]
+	return ready[onSpot]+spot.coming > 0 || side == onDemand && ready[onDemand]+last.coming > 0
 }
 
 // done says why an empty instance takes no attempt any more, "" if it does.
@@ -120,6 +120,8 @@ func (t *tick) releaseAll() {
 	reason := EndingIdle
 	if t.Outcome != "" || t.work.open == 0 {
 		reason = EndingRunOver
+	} else if t.Paused && !t.over() {
+		reason = EndingPaused
 	}
 	for _, id := range sortedKeys(t.Instances) {
 		inst := t.Instances[id]

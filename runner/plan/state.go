@@ -22,8 +22,11 @@ type RunState string
 const (
 	RunRunning    RunState = "running"
 	RunHolding    RunState = "held"
+	RunPausing    RunState = "pausing" // what runs saves, the instances go
+	RunResting    RunState = "paused"  // nothing of it is left to control
 	RunCancelling RunState = "cancelling"
-	RunClosing    RunState = "closing" // ended, instances still to go
+	RunStopping   RunState = "stopping" // a limit is reached, what runs is being saved
+	RunClosing    RunState = "closing"  // ended, instances still to go
 	RunSucceeded  RunState = "succeeded"
 	RunFailed     RunState = "failed"
 	RunCancelled  RunState = "cancelled"
@@ -35,14 +38,18 @@ const (
 type State struct {
 	Spec *job.Spec `json:"-"`
 
-	Now     Time    `json:"now"`
-	Cancel  bool    `json:"cancel,omitempty"`
-	Held    string  `json:"held,omitempty"` // the reason, "" if it is not
-	Outcome Outcome `json:"outcome,omitempty"`
-	Reason  string  `json:"reason,omitempty"`
-	Closed  bool    `json:"closed,omitempty"`
-	Cost    float64 `json:"cost"`              // of instances that are gone
-	Unknown int     `json:"unknown,omitempty"` // events that this version does not know
+	Now    Time   `json:"now"`
+	Cancel bool   `json:"cancel,omitempty"`
+	Held   string `json:"held,omitempty"` // the reason, "" if it is not
+	// Paused since PausedAt; PausedFor is the length of pauses before.
+	Paused    bool    `json:"paused,omitempty"`
+	PausedAt  Time    `json:"paused_at,omitempty"`
+	PausedFor Time    `json:"paused_for,omitempty"`
+	Outcome   Outcome `json:"outcome,omitempty"`
+	Reason    string  `json:"reason,omitempty"`
+	Closed    bool    `json:"closed,omitempty"`
+	Cost      float64 `json:"cost"`              // of instances that are gone
+	Unknown   int     `json:"unknown,omitempty"` // events that this version does not know
 
 	Tasks     []TaskState          `json:"tasks"` // as in Spec.Tasks
 	Launches  map[string]*Launch   `json:"launches,omitempty"`
@@ -65,6 +72,11 @@ type State struct {
 	Tokens int `json:"tokens,omitempty"`
 	// Fault is why the run fails at once, "" if it does not.
 	Fault string `json:"fault,omitempty"`
+	// Stop is the limit that the run has reached, nil if it has not.
+	Stop *Stopping `json:"stop,omitempty"`
+	// Warned is what the run had cost when it was warned of its max_cost, in
+	// dollars; 0: it was not.
+	Warned float64 `json:"warned,omitempty"`
 
 	work working // derived and volatile, rebuilt from the above
 }
@@ -111,7 +123,10 @@ type IndexState struct {
 	Kept       bool               `json:"kept,omitempty"`       // its result is in the cache, or cannot be
 	Reason     string             `json:"reason,omitempty"`     // why it ended, when not by success
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
+	EndedFor   job.Cause          `json:"ended_for,omitempty"`  //
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
+	Spent      float64            `json:"spent,omitempty"`      // dollars, by attempts that ended, counted against max_cost
+	Warned     float64            `json:"warned,omitempty"`     // what it had cost when it was warned of its max_cost, 0: it was not
 
 	queued int8 // derived: whether and on which side it waits for an instance
 }
@@ -135,6 +150,8 @@ type AttemptRecord struct {
 	Cost       float64            `json:"cost,omitempty"`
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"`
 	Damaged    []string           `json:"damaged,omitempty"` // checkpoints passed over for Restore
+	// Stopped is why it was told to save and end, "" if it was not.
+	Stopped job.Cause `json:"stopped,omitempty"`
 }
 
 // Launch is an open intent.

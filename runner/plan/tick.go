@@ -16,8 +16,9 @@ type tick struct {
 	events  []Event
 	actions []Action
 	wake    Time
-	lists   map[string]bool // fleets that a listing was asked of
-	lacking int             // instances that max_instances leaves no room for
+	lists   map[string]bool   // fleets that a listing was asked of
+	ready   map[*group][2]int // what waits and may be assigned, by side, once rent has run
+	lacking int               // instances that max_instances leaves no room for
 	// lackingIn is how many instances a fleet's quota leaves no room for.
 	lackingIn map[string]int
 }
@@ -31,6 +32,8 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	}
 	t.observe(facts)
 	t.timers()
+	t.gate()
+	t.limits()
 	t.assign()
 	t.rent()
 	t.endRun()
@@ -72,6 +75,9 @@ func (t *tick) next() Time {
 	if len(t.work.timers) > 0 {
 		t.wakeAt(t.work.timers[0].at)
 	}
+	if len(t.work.limits) > 0 {
+		t.wakeAt(t.work.limits[0].at)
+	}
 	return t.wake
 }
 
@@ -85,6 +91,7 @@ func (t *tick) tenure() {
 	})
 	heap.Init(&t.work.timers)
 	clear(t.work.pruning)
+	t.watchCosts()
 	for _, token := range slices.Sorted(maps.Keys(t.Launches)) {
 		l := t.Launches[token]
 		if !l.Answered && l.Error == nil {

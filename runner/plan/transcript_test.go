@@ -84,6 +84,16 @@ func line(e Event) string {
 		return fmt.Sprintf("%s/%d cached, from run %s attempt %d", e.IndexCached.Task, e.IndexCached.Index, e.IndexCached.From.Run, e.IndexCached.From.Attempt)
 	case e.IndexEnded != nil:
 		return fmt.Sprintf("%s/%d ends %s: %s", e.IndexEnded.Task, e.IndexEnded.Index, e.IndexEnded.Class, e.IndexEnded.Reason)
+	case e.RunPaused != nil:
+		return "pause the run"
+	case e.RunResumed != nil:
+		return "the run goes on"
+	case e.CostWarned != nil:
+		return fmt.Sprintf("%s/%d has cost %s of %s", e.CostWarned.Task, e.CostWarned.Index, dollars(e.CostWarned.Spent), dollars(e.CostWarned.Limit))
+	case e.IndexStopped != nil:
+		return fmt.Sprintf("stop %s/%d (%s)", e.IndexStopped.Task, e.IndexStopped.Index, e.IndexStopped.Cause)
+	case e.RunStopped != nil:
+		return fmt.Sprintf("stop the run (%s)", e.RunStopped.Cause)
 	case e.RunHeld != nil:
 		return "hold the run: " + e.RunHeld.Reason
 	case e.RunEnded != nil:

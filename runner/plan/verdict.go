@@ -24,6 +24,8 @@ type Evidence struct {
 	CancelRequested bool `json:"cancel_requested,omitempty"`
 	// RunFailed: the run failed elsewhere before it ended.
 	RunFailed bool `json:"run_failed,omitempty"`
+	// Stopped: it was told to save and end before it ended, and why.
+	Stopped job.Cause `json:"stopped,omitempty"`
 	// SameExitBefore: the attempt before ended with the same exit code inside
 	// a notice's window and was charged as preempted.
 	SameExitBefore bool `json:"same_exit_before,omitempty"`

@@ -30,11 +30,18 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
 	if v.Class == job.Succeeded {
 		ended.Output, ended.Result = e.End.Output, e.End.Result
+		ended.Evidence.End = withoutResult(e.End)
 		t.emit(Event{AttemptEnded: ended})
 		t.keep(r)
 		return
 	}
-	cause, reason := t.noFurther(v, after, task.Retries)
+	class := v.Class
+	cause, reason := t.limited(r, rec, inst, ended.Cost)
+	if reason != "" {
+		class = job.Cancelled
+	} else {
+		cause, reason = t.noFurther(v, after, task.Retries)
+	}
 	if reason == "" {
 		ended.Retry = true
 		if pause := pauseAfter(t.Spec, task, int(r.index), v, after, e.End); pause > 0 {
@@ -43,7 +50,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	}
 	t.emit(Event{AttemptEnded: ended})
 	if reason != "" {
-		t.endIndex(r, v.Class, cause, lastAttempt(reason, v, e))
+		t.endIndex(r, class, cause, lastAttempt(reason, v, e))
 	}
 	if v.Hold && t.Held == "" && !t.Cancel && t.Fault == "" {
 		t.emit(Event{RunHeld: &RunHeld{Reason: fmt.Sprintf(
@@ -54,14 +61,14 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 
 // heldFor is how long an attempt has had its slot. One that waited for it on
 // its instance did so while others had it.
-func (t *tick) heldFor(rec *AttemptRecord, end *job.AttemptEnd) Time {
+func (s *State) heldFor(rec *AttemptRecord, end *job.AttemptEnd) Time {
 	since := rec.Assigned
 	if rec.Ahead {
 		since = max(since, rec.Accepted)
 	}
-	d := t.now - since + rec.Unattended
+	d := s.work.now - since + rec.Unattended
 	if rec.Ahead && end != nil {
-		d = min(t.now-rec.Assigned+rec.Unattended, end.Elapsed.D())
+		d = min(s.work.now-rec.Assigned+rec.Unattended, end.Elapsed.D())
 	}
 	return d
 }
@@ -80,6 +87,7 @@ func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *Inde
 	e.Ending = inst.Ending
 	e.CancelRequested = t.Cancel
 	e.RunFailed = t.Fault != "" && !t.Cancel
+	e.Stopped = rec.Stopped
 	e.Damaged = rec.Damaged
 	end := e.End
 	if end == nil {
@@ -112,6 +120,16 @@ func withNotice(end *job.AttemptEnd, n *job.Notice) *job.AttemptEnd {
 	with := *end
 	with.Notice = n
 	return &with
+}
+
+// withoutResult is the report without what is kept beside it.
+func withoutResult(end *job.AttemptEnd) *job.AttemptEnd {
+	if end.Result == nil {
+		return end
+	}
+	without := *end
+	without.Result = nil
+	return &without
 }
 
 // noFurther says why an index ends with this attempt, "" when it goes on.
@@ -161,7 +179,7 @@ func (t *tick) endIndex(r ref, class job.Class, cause job.Cause, reason string) 
 	name := t.Spec.Tasks[r.task].Name
 	t.unclaim(r)
 	t.emit(Event{IndexEnded: &IndexEnded{Task: name, Index: int(r.index), Class: class, Cause: cause, Reason: reason}})
-	if !t.Cancel && t.Fault == "" {
+	if !t.Cancel && t.Fault == "" && t.Stop == nil {
 		t.endDependents(int(r.task), name)
 	}
 }

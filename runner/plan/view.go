@@ -20,6 +20,12 @@ func (s *State) Run() RunState {
 		return RunCancelled
 	case s.Cancel:
 		return RunCancelling
+	case s.Stop != nil:
+		return RunStopping
+	case s.atRest():
+		return RunResting
+	case s.Paused:
+		return RunPausing
 	case s.Held != "":
 		return RunHolding
 	}

@@ -18,9 +18,16 @@ type working struct {
 	groups []*group
 	of     []*group // by task
 	byKey  map[string]*group
-	open   int // indexes that have not ended
+	// byRank is the tasks in order of priority; ranked: they have different
+	// ones; bounded: there is a max_parallel.
+	byRank  []int32
+	ranked  bool
+	bounded bool
+	busy    int // attempts that are assigned
+	open    int // indexes that have not ended
 
 	timers  timerHeap
+	limits  timerHeap // when the cost of an index is looked at
 	watches map[string]*watch
 	pools   map[poolKey]int // instances that are not gone; with an empty pool those of the fleet
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
@@ -32,6 +39,8 @@ type working struct {
 	looks    map[ref]*look
 	newLooks []ref
 	keeping  map[ref]struct{}
+	// gates are the tasks whose start waits for a decision.
+	gates map[int]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -52,11 +61,14 @@ type working struct {
 // taskWork is a task's part of working.
 type taskWork struct {
 	counts     [len(phases)]int
-	upstream   int // tasks it depends on that have not succeeded
+	ready      [2]int // indexes that wait for an instance, by side
+	upstream   int    // tasks it depends on that have not succeeded
 	dependents []int
 	cut        bool // they were ended since this one failed
 	inputs     []job.Input
 	hasInputs  bool
+	// usesResults: its command, setup or env refers to results of others.
+	usesResults bool
 }
 
 // poolKey is a pool of a fleet.
@@ -94,6 +106,14 @@ func (p IndexPhase) ended() bool {
 	return p == IndexSucceeded || p == IndexFailed || p == IndexCancelled
 }
 
+// busy is 1 in a phase that has an attempt assigned.
+func (p IndexPhase) busy() int {
+	if p == IndexAssigned || p == IndexRunning {
+		return 1
+	}
+	return 0
+}
+
 func newState(spec *job.Spec) *State {
 	s := &State{Spec: spec, Tasks: make([]TaskState, len(spec.Tasks))}
 	for i := range spec.Tasks {
@@ -120,15 +140,17 @@ func (s *State) prepare() {
 		byKey: map[string]*group{}, watches: map[string]*watch{}, pools: map[poolKey]int{},
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
-		early: map[string]job.Status{}, pruning: map[int]bool{},
+		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
 		looks: map[ref]*look{}, keeping: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {
 		w.byKey[g.key] = g
 	}
+	w.rankTasks(s.Spec)
 	for i := range s.Spec.Tasks {
 		w.task[s.Spec.Tasks[i].Name] = i
+		w.tasks[i].usesResults = len(s.Spec.Tasks[i].DependsOn) > 0 && usesResults(&s.Spec.Tasks[i])
 	}
 	s.work = w
 	for i := range s.Spec.Tasks {
@@ -166,11 +188,15 @@ func (s *State) recount() {
 		for j := range s.Tasks[i].Indexes {
 			x := &s.Tasks[i].Indexes[j]
 			s.work.tasks[i].counts[phaseNumber(x.Phase)]++
+			s.work.busy += x.Phase.busy()
 			if !x.Phase.ended() {
 				s.work.open++
 				s.work.of[i].open++
 			}
 			s.arrive(ref{int32(i), int32(j)})
+		}
+		if s.work.tasks[i].upstream == 0 && s.work.tasks[i].counts[phaseNumber(IndexBlocked)] > 0 {
+			s.work.gates[i] = struct{}{}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Instances)) {
@@ -227,6 +253,7 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 	s.unqueue(r)
 	w.counts[phaseNumber(x.Phase)]--
 	w.counts[phaseNumber(phase)]++
+	s.work.busy += phase.busy() - x.Phase.busy()
 	if phase.ended() && !x.Phase.ended() {
 		s.work.open--
 		g.open--
@@ -246,16 +273,8 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 func (s *State) unblock(task int) {
 	for _, d := range s.work.tasks[task].dependents {
 		s.work.tasks[d].upstream--
-		if s.work.tasks[d].upstream > 0 {
-			continue
-		}
-		for j := range s.Tasks[d].Indexes {
-			if s.Tasks[d].Indexes[j].Phase == IndexBlocked {
-				s.setPhase(ref{int32(d), int32(j)}, IndexReady)
-			}
-		}
-		if len(s.Tasks[d].Indexes) == 0 {
-			s.unblock(d)
+		if s.work.tasks[d].upstream == 0 {
+			s.admit(d)
 		}
 	}
 }
@@ -283,6 +302,7 @@ func (s *State) enqueue(r ref) {
 	at := s.sideFor(r)
 	x.queued = int8(queuedSide + at)
 	g.sides[at].ready++
+	s.work.tasks[r.task].ready[at]++
 	if !s.wantFind(r) {
 		g.sides[at].queue.put(r)
 	}
@@ -294,6 +314,7 @@ func (s *State) unqueue(r ref) {
 		return
 	}
 	s.work.of[r.task].sides[x.queued-queuedSide].ready--
+	s.work.tasks[r.task].ready[x.queued-queuedSide]--
 	x.queued = notQueued
 }
 

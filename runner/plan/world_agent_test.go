@@ -101,7 +101,7 @@ func (w *world) reconcile(m *vm, looks bool) {
 	st.Returned = slices.DeleteFunc(st.Returned, func(id job.AttemptID) bool { _, ok := wanted[id]; return !ok })
 	for _, r := range slices.Clone(st.Running) {
 		if a, ok := wanted[r.AttemptID]; !ok || a.Cancel {
-			w.stop(m, job.AttemptEnd{AttemptID: r.AttemptID, Exited: true, ExitCode: 143, SignalSent: true, Cancelled: true})
+			w.stop(m, job.AttemptEnd{AttemptID: r.AttemptID, Exited: true, ExitCode: 143, SignalSent: true, Cancelled: true, Saved: r.Checkpoint})
 		}
 	}
 }
@@ -123,6 +123,9 @@ func (w *world) start(m *vm, a job.Assignment) {
 		w.fault("final attempt %d of %s starts on spot", a.Attempt, s)
 	}
 	w.goesOnFrom(a)
+	if w.seen != nil {
+		w.seen(a)
+	}
 	w.runs[s] = m.ID
 	m.alive[a.AttemptID] = 0
 	m.status.Running = append(m.status.Running, job.AttemptStatus{AttemptID: a.AttemptID})

@@ -39,6 +39,7 @@ type world struct {
 	dry     map[providers.CapacityType]bool // that have no capacity now
 	quota   int                             // instances that may live at once; 0: any
 	script  func(job.AttemptID) *job.AttemptEnd
+	seen    func(job.Assignment) // is told what starts; may be nil
 	fault   func(format string, values ...any)
 	tenure  bool
 	runs    map[string]string // index -> instance whose process runs it

@@ -342,8 +342,9 @@ func (s *Server) ended(ctx context.Context, c *claim, err error) {
 		c.not = time.Now().Add(3 * s.beat) // the one that it is meant for comes first
 	}
 	var heldBy *controller.HeldError
-	fault := err != nil && !stopped && !errors.As(err, &heldBy) && !errors.Is(err, store.ErrLost)
-	if err == nil {
+	paused := errors.Is(err, controller.ErrPaused) // and marked again when it is resumed
+	fault := err != nil && !stopped && !paused && !errors.As(err, &heldBy) && !errors.Is(err, store.ErrLost)
+	if err == nil || paused {
 		delete(s.claims, c.run)
 	}
 	s.mu.Unlock()

@@ -1,10 +1,13 @@
 package ec2test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,9 +24,28 @@ type rig struct {
 	client *ec2.Client
 }
 
+// wholeAnswers reads an answer before it hands it on. The SDK closes a request's
+// body as soon as it has the answer's header; where that comes sooner than the
+// transport has seen the body's end, as on loopback, the transport takes the
+// closed body for a failed write and cuts the answer off.
+type wholeAnswers struct{ *http.Client }
+
+// Do sends a request and reads its whole answer.
+func (c wholeAnswers) Do(r *http.Request) (*http.Response, error) {
+	response, err := c.Client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, err
+}
+
 func (s *Server) sdkConfig() aws.Config {
 	return aws.Config{
-		Region: s.options.Region, BaseEndpoint: aws.String(s.URL), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		HTTPClient: wholeAnswers{s.http.Client()},
+		Region:     s.options.Region, BaseEndpoint: aws.String(s.URL), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
 	}
 }

@@ -251,6 +251,10 @@ func (t *Teller) run(event plan.Event) Line {
 	switch {
 	case event.CancelRequested != nil:
 		return Line{Text: "cancelling" + by(event.CancelRequested.By), Weight: Warning}
+	case event.CostWarned != nil, event.IndexStopped != nil, event.RunStopped != nil:
+		return t.limit(event)
+	case event.RunPaused != nil:
+		return Line{Text: "pausing: what runs saves, and the instances are given back" + by(event.RunPaused.By), Weight: Warning}
 	case event.RunHeld != nil:
 		return Line{Text: "the run is held: " + event.RunHeld.Reason, Weight: Warning}
 	case event.RunResumed != nil:
