@@ -198,8 +198,8 @@ func (t *tick) cacheParts(r ref) []job.CachePart {
 }
 
 // askCache emits the questions for results: new ones, or, at the first tick of
-// a tenure, all that are open. A run that is held keeps nobody waiting: it
-// gives its claims up, and asks again when it goes on.
+// a tenure, all that are open. A run that is held or paused keeps nobody
+// waiting: it gives its claims up, and asks again when it goes on.
 func (t *tick) askCache(all bool) {
 	if all {
 		t.work.newLooks = t.work.newLooks[:0]
@@ -209,7 +209,7 @@ func (t *tick) askCache(all bool) {
 			}
 		}
 	}
-	if t.Held != "" {
+	if t.stands() {
 		t.yield()
 		return
 	}

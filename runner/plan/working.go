@@ -33,14 +33,14 @@ type working struct {
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
-	// gates are the tasks whose start waits for a decision.
-	gates map[int]struct{}
 	// looks are the indexes that wait to hear whether the cache has their result,
 	// or have heard that it has not; keeping are those whose result is on its way
 	// into the cache.
 	looks    map[ref]*look
 	newLooks []ref
 	keeping  map[ref]struct{}
+	// gates are the tasks whose start waits for a decision.
+	gates map[int]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
