@@ -138,7 +138,8 @@ func (d *differ) compare(at Difference, a, b any) {
 	was, isMap := a.(map[string]any)
 	is, bothMaps := b.(map[string]any)
 	if isMap && bothMaps {
-		if sameManifest(was, is) {
+		if isManifest(was) && isManifest(is) {
+			d.compare(at.below("content"), was["content"], is["content"])
 			return
 		}
 		for _, name := range slices.Sorted(maps.Keys(union(was, is))) {
@@ -170,10 +171,10 @@ func isObject(value any) bool {
 	return ok
 }
 
-// sameManifest reports whether two objects are manifests that hold the same.
-func sameManifest(a, b map[string]any) bool {
-	content, ok := a["content"].(string)
-	return ok && content != "" && content == b["content"] && a["key"] != nil && b["key"] != nil
+// isManifest reports whether an object is a manifest of which it is known what
+// it holds.
+func isManifest(fields map[string]any) bool {
+	return fields["content"] != nil && fields["key"] != nil && fields["digest"] != nil
 }
 
 func valueText(value any) string {

@@ -94,7 +94,7 @@ func TestLimitsAreWhatMayDiffer(t *testing.T) {
 func TestDiff(t *testing.T) {
 	spec := func(change func(*Spec)) *Spec {
 		s := &Spec{
-			Run: "a", Workdir: &Manifest{Key: "runs/a/workdir", Content: "c1"},
+			Run: "a", Workdir: &Manifest{Key: "runs/a/workdir", Digest: "x", Content: "c1"},
 			Inputs: []SourceInput{{Name: "data", Manifest: Manifest{Key: "k", Content: "d1"}}},
 			Tasks: []Task{
 				{Name: "one", Count: 1, Execution: Execution{Command: []string{"<a>"}}},

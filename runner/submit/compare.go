@@ -98,14 +98,15 @@ func Compare(ctx context.Context, opts Options, earlier *job.Spec) (*Comparison,
 	spec.Inputs = sameInputs(spec.Inputs, earlier.Inputs)
 	sameFlags(spec, earlier)
 	comparison := &Comparison{}
-	if comparison.Differences, err = job.Diff(earlier, spec); err != nil {
-		return nil, err
-	}
 	comparison.Files, err = FileChanges(ctx, opts.Bucket, earlier.Workdir, spec.Workdir)
 	if err != nil {
 		return nil, fmt.Errorf("comparing the workdir: %w", err)
 	}
-	return comparison, nil
+	if len(comparison.Files) == 0 && spec.Workdir != nil && earlier.Workdir != nil {
+		spec.Workdir = earlier.Workdir // empty folders may differ
+	}
+	comparison.Differences, err = job.Diff(earlier, spec)
+	return comparison, err
 }
 
 // sameInputs are inputs with the files that an earlier run had from the same
