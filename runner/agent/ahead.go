@@ -45,6 +45,7 @@ type courier struct {
 	agent *Agent
 	rest  time.Duration // of a file, before a notice
 	sweep time.Duration // where there are no events
+	most  int64         // bytes a second, for each processor
 	wake  chan struct{}
 
 	mu     sync.Mutex
@@ -64,7 +65,7 @@ type ahead struct {
 }
 
 func newCourier(a *Agent) *courier {
-	return &courier{agent: a, rest: atRest, sweep: sweepAlone, wake: make(chan struct{}, 1), savers: map[*saver]*ahead{}}
+	return &courier{agent: a, rest: atRest, sweep: sweepAlone, most: aheadPerCore, wake: make(chan struct{}, 1), savers: map[*saver]*ahead{}}
 }
 
 // add copies ahead of a saver until remove is called, which returns when the
@@ -267,7 +268,7 @@ func (c *courier) options(s *saver) checkpointing.AheadOptions {
 	if s.t.hurried() {
 		return opts
 	}
-	most := int64(runtime.GOMAXPROCS(0)) * aheadPerCore
+	most := int64(runtime.GOMAXPROCS(0)) * c.most
 	opts.BytesPerSecond = min(max(int64(c.agent.bandwidth.pace().Send)/aheadShare, aheadLeast), most)
 	opts.ReadPerSecond = most
 	opts.Reader = giveWay

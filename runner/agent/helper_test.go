@@ -64,6 +64,13 @@ var helpers = map[string]func(args []string){
 		ready()
 		<-stop
 	},
+	// finish-saved exits 75 when it is told to stop.
+	"finish-saved": func([]string) {
+		stop := catch(syscall.SIGTERM)
+		ready()
+		<-stop
+		os.Exit(75)
+	},
 	"ignore": func([]string) {
 		signal.Ignore(syscall.SIGTERM)
 		write(filepath.Join(os.Getenv(varCheckpoint), "state"), "written before")
@@ -151,6 +158,9 @@ var helpers = map[string]func(args []string){
 		ready()
 		forever()
 	},
+	// compute works on all processors, and tells for each line how much it has
+	// done by then.
+	"compute": func([]string) { compute() },
 	// agent is the agent itself, to be killed.
 	"agent": func(args []string) { helperAgent(args) },
 }

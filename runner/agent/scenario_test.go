@@ -31,7 +31,7 @@ import (
 )
 
 // metadata is a metadata service that says what the test wants.
-func metadata(t *testing.T, kind job.NoticeKind) (say func(body string), option func(*Options)) {
+func metadata(t testing.TB, kind job.NoticeKind) (say func(body string), option func(*Options)) {
 	var body atomic.Value
 	body.Store("")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
