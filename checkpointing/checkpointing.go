@@ -33,6 +33,7 @@ type Ref struct {
 	Bytes   int64     `json:"bytes"`             // of all its files
 	Files   int       `json:"files"`             //
 	SavedAt time.Time `json:"saved_at"`          // by the saver's clock, for people
+	Parent  string    `json:"parent,omitempty"`  // key of the checkpoint that it went on from; "" if it began anew
 }
 
 // SaveOptions says what to save, and where to.
@@ -104,7 +105,7 @@ type RestoreOptions struct {
 	// doublestar has them: * and ? within a name, ** over any number of
 	// directories, {a,b}, [a-z]. A directory that matches takes along what is
 	// in it. The restored directory then holds these files and nothing else.
-	// Empty is all.
+	// Empty is all; patterns that match nothing are CodeInvalid.
 	Only []string
 	// Reuse takes over what is already in the directory and right, by its
 	// content, or by its size, times and inode where this engine saved or
@@ -150,7 +151,8 @@ type Engine interface {
 	List(ctx context.Context, prefix string) ([]Ref, error)
 
 	// Inspect reads a manifest and checks it; ref needs only its Key, and a
-	// Digest that is set must agree. Errors as of Restore.
+	// Digest that is set must agree. The Ref that it gives is whole. Errors as
+	// of Restore.
 	Inspect(ctx context.Context, ref Ref) (Ref, []Entry, error)
 
 	// Verify reads all that a checkpoint names and compares it with its
@@ -158,8 +160,10 @@ type Engine interface {
 	// object; the error is about what could not be found out.
 	Verify(ctx context.Context, ref Ref, opts VerifyOptions) (VerifyResult, error)
 
-	// Prune deletes checkpoints below a prefix that Keep does not keep. What
-	// they alone had in packs goes with the next Collect. May be repeated.
+	// Prune deletes checkpoints below a prefix that Keep does not keep. It
+	// frees their manifests alone: what only they had in packs goes with the
+	// next Collect, which counts it, since other series may share it. May be
+	// repeated.
 	Prune(ctx context.Context, opts PruneOptions) (PruneResult, error)
 
 	// Collect deletes packs that no root names. It marks, waits grace (which must be longer than any save may last), lists

@@ -1,7 +1,6 @@
 package checkpointing
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -35,10 +34,10 @@ func (r *restoring) choose() error {
 		// A directory that is wanted for itself takes all that is in it along.
 		wanted[p], found = true, true
 	}
-	if !found {
+	if !found { // which is no damage, for which an older checkpoint would be taken
 		return &Error{
-			Code: CodeMissing, Op: "restore", What: strings.Join(r.opts.Only, ", "),
-			Err:  fmt.Errorf("no file of the %d in the checkpoint matches: %w", len(all), errNothing),
+			Code: CodeInvalid, Op: "restore", What: strings.Join(r.opts.Only, ", "),
+			Err:  fmt.Errorf("no file of the %d in the checkpoint matches", len(all)),
 			Hint: "list what is in it first",
 		}
 	}
@@ -56,8 +55,6 @@ func (r *restoring) choose() error {
 	}
 	return nil
 }
-
-var errNothing = errors.New("there is nothing to restore")
 
 func matches(patterns []string, p string) bool {
 	for _, pattern := range patterns {

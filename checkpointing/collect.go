@@ -93,7 +93,7 @@ func (c *collecting) begin(ctx context.Context) error {
 func (c *collecting) end(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	_ = c.e.bucket.Delete(ctx, c.marker)
+	_, _ = retry(ctx, func() (struct{}, error) { return struct{}{}, c.e.bucket.Delete(ctx, c.marker) })
 }
 
 // mark is the keys of the packs that the roots name. A root that vanishes

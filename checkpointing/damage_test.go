@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"maps"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,7 +74,11 @@ func TestDamage(t *testing.T) {
 			},
 			"zeroed": func(d []byte) []byte { clear(d); return d },
 		}
-		for _, bit := range []int{0, 1, 7, 8, 170, 8*19 + 1, 8*len(whole) - 1, 4 * len(whole)} {
+		bits := []int{0, 1, 7, 8, 170, 8*19 + 1, 8*len(whole) - 1, 4 * len(whole)}
+		for range flips() { // anywhere: in the first line, each of the columns, any chunk
+			bits = append(bits, rand.IntN(8*len(whole)))
+		}
+		for _, bit := range bits {
 			ways["bit "+ManifestName(ID{0, int64(bit)})] = buckettest.FlipBit(bit)
 		}
 		for way, change := range ways {
@@ -97,6 +103,14 @@ func TestDamage(t *testing.T) {
 	if ref, damaged, err := RestoreNewest(t.Context(), Open(b), series, to, RestoreOptions{}); err != nil || ref != second || damaged != nil {
 		t.Errorf("with all objects whole again: %v, %v, %v", ref.ID, damaged, err)
 	}
+}
+
+// flips is how many bits are turned at random in each object.
+func flips() int {
+	if os.Getenv("SPOTRELAY_SOAK") != "" {
+		return 500
+	}
+	return 6
 }
 
 // TestMissing takes each object away.

@@ -1,16 +1,11 @@
 package checkpointing
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -20,9 +15,6 @@ const (
 	mostLanes = 16
 	// mostSaves is how many directories are saved at once; others wait.
 	mostSaves = 2
-	// tries is how often a call to the bucket is made before its failure is
-	// the engine's.
-	tries = 5
 )
 
 // engine keeps what saves and restores have in common.
@@ -57,14 +49,20 @@ func newEngine(b bucket.Bucket) Engine {
 
 // List implements Engine.
 func (e *engine) List(ctx context.Context, prefix string) ([]Ref, error) {
-	var refs []Ref
-	for o, err := range e.bucket.List(ctx, prefix, "") {
-		if err != nil {
-			return nil, err
+	refs, err := retry(ctx, func() ([]Ref, error) {
+		var refs []Ref
+		for o, err := range e.bucket.List(ctx, prefix, "") {
+			if err != nil {
+				return nil, err
+			}
+			if id, ok := idOfKey(o.Key); ok {
+				refs = append(refs, Ref{Key: o.Key, ID: id})
+			}
 		}
-		if id, ok := idOfKey(o.Key); ok {
-			refs = append(refs, Ref{Key: o.Key, ID: id})
-		}
+		return refs, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(refs, func(a, b Ref) int {
 		switch {
@@ -150,49 +148,4 @@ func (e *engine) isDamaged(key string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.damaged[key]
-}
-
-// get reads a whole object of at most limit bytes.
-func (e *engine) get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	return retry(ctx, func() ([]byte, error) {
-		body, o, err := e.bucket.Get(ctx, key, 0, -1)
-		if err != nil {
-			return nil, err
-		}
-		defer body.Close()
-		if o.Size > limit {
-			return nil, &Error{Code: CodeCorrupt, Op: "get", What: key, Err: errors.New("it is larger than any that spotrelay writes"), Hint: hintOlder}
-		}
-		data := bytes.NewBuffer(make([]byte, 0, o.Size+bytes.MinRead))
-		if _, err := data.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
-			return nil, &bucket.Error{Code: bucket.CodeUnavailable, Op: "get", Key: key, Err: err}
-		}
-		return data.Bytes(), nil
-	})
-}
-
-// retry repeats a call to the bucket while it is unavailable.
-func retry[T any](ctx context.Context, call func() (T, error)) (T, error) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval = 100 * time.Millisecond
-	pause.MaxInterval = 5 * time.Second
-	return backoff.Retry(ctx, func() (T, error) {
-		result, err := call()
-		if err != nil && (ctx.Err() != nil || bucket.CodeOf(err) != bucket.CodeUnavailable || isOurs(err)) {
-			return result, backoff.Permanent(err)
-		}
-		return result, err
-	}, backoff.WithBackOff(pause), backoff.WithMaxTries(tries))
-}
-
-// isOurs: an *Error is final, whatever the bucket says about it.
-func isOurs(err error) bool {
-	var ours *Error
-	return errors.As(err, &ours)
-}
-
-// drain reads a body to its end, so that its connection can be used again.
-func drain(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, body)
-	_ = body.Close() // nothing was written
 }

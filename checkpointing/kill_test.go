@@ -108,16 +108,20 @@ func (v *victim) kill(t *testing.T, after time.Duration) string {
 	return last
 }
 
-// TestKilledSaves kills savers at random moments. After each kill the newest
-// restore gives exactly a committed state, none older than the last one that
-// was acknowledged.
+// TestKilledSaves kills savers at random moments, 300 of them in `make soak`.
+// After each kill the newest restore gives exactly a committed state, none
+// older than the last one that was acknowledged.
 func TestKilledSaves(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts processes")
 	}
 	b, work, to := openBucket(t), t.TempDir(), filepath.Join(t.TempDir(), "to")
 	acknowledged := ID{}
-	for round := 1; round <= 30; round++ {
+	rounds := 30
+	if os.Getenv("SPOTRELAY_SOAK") != "" {
+		rounds = 300
+	}
+	for round := 1; round <= rounds; round++ {
 		saver := start(t, "save", b.Describe().URL, work, strconv.Itoa(round))
 		sequence, err := strconv.ParseInt(saver.kill(t, time.Duration(rand.IntN(100_000))*time.Microsecond), 10, 64)
 		if err != nil {

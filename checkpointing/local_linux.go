@@ -20,8 +20,14 @@ func setTime(fd int, modified int64) error {
 	})
 }
 
-// allocate reserves room for a file without holes, where the file system can.
+// allocate reserves room for a file without holes, where the file system can,
+// so that it lies in few pieces. In memory there are none: each page would be
+// made before the first byte is fetched, and not while others are.
 func (f *localFile) allocate(size int64) error {
+	var fs unix.Statfs_t
+	if err := uninterrupted(func() error { return unix.Fstatfs(f.fd, &fs) }); err == nil && fs.Type == unix.TMPFS_MAGIC {
+		return nil
+	}
 	err := uninterrupted(func() error { return unix.Fallocate(f.fd, 0, 0, size) })
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 		return f.fail("reserve room for", err)

@@ -99,7 +99,11 @@ func (m *manifest) totals() (files int, size int64) {
 // ref points at the manifest, stored as data under key.
 func (m *manifest) ref(key string, data []byte) Ref {
 	files, size := m.totals()
-	return Ref{Key: key, ID: m.ID, Digest: digestOf(data).String(), Bytes: size, Files: files, Content: m.content(), SavedAt: m.SavedAt}
+	ref := Ref{Key: key, ID: m.ID, Digest: digestOf(data).String(), Bytes: size, Files: files, Content: m.content(), SavedAt: m.SavedAt}
+	if m.Parent != nil {
+		ref.Parent = m.Parent.Key
+	}
+	return ref
 }
 
 // encodeManifest is m's stored form: a line with the version and a checksum,

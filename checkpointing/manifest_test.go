@@ -258,3 +258,18 @@ func FuzzStoredManifest(f *testing.F) {
 		}
 	})
 }
+
+// TestParent: a reader learns what a checkpoint went on from.
+func TestParent(t *testing.T) {
+	b := openBucket(t)
+	first, second, _ := twoCheckpoints(t, b)
+	for _, test := range []struct {
+		ref    Ref
+		parent string
+	}{{first, ""}, {second, first.Key}} {
+		got, _, err := Open(b).Inspect(t.Context(), Ref{Key: test.ref.Key})
+		if err != nil || got != test.ref || got.Parent != test.parent {
+			t.Errorf("%v: %+v, %v; want the parent %q", test.ref.ID, got, err, test.parent)
+		}
+	}
+}

@@ -49,18 +49,29 @@ func Newest(ctx context.Context, e Engine, prefix string) (Ref, []Damaged, error
 // then. May be repeated.
 func RestoreNewest(ctx context.Context, e Engine, prefix, dir string, opts RestoreOptions) (Ref, []Damaged, error) {
 	var restored Ref
-	damaged, err := firstWhole(ctx, e, prefix, func(ref Ref) error {
-		full, _, err := e.Inspect(ctx, ref)
-		if err != nil {
-			return err
-		}
-		restored = full
-		return e.Restore(ctx, full, dir, opts)
+	damaged, err := firstWhole(ctx, e, prefix, func(ref Ref) (err error) {
+		restored, err = restoreAndTell(ctx, e, ref, dir, opts)
+		return err
 	})
 	if err != nil {
 		return Ref{}, damaged, err
 	}
 	return restored, damaged, nil
+}
+
+// restoreAndTell gives the whole ref of what it restored. Our own engine reads
+// the manifest once for both.
+func restoreAndTell(ctx context.Context, e Engine, ref Ref, dir string, opts RestoreOptions) (Ref, error) {
+	if own, ok := e.(interface {
+		restore(context.Context, Ref, string, RestoreOptions) (Ref, error)
+	}); ok {
+		return own.restore(ctx, ref, dir, opts)
+	}
+	full, _, err := e.Inspect(ctx, ref)
+	if err != nil {
+		return Ref{}, err
+	}
+	return full, e.Restore(ctx, full, dir, opts)
 }
 
 // firstWhole tries checkpoints from the newest on until one is not damaged.

@@ -17,17 +17,23 @@ import (
 // Restore implements Engine. What it writes is not flushed: a machine that
 // loses its power restores again.
 func (e *engine) Restore(ctx context.Context, ref Ref, dir string, opts RestoreOptions) error {
+	_, err := e.restore(ctx, ref, dir, opts)
+	return err
+}
+
+// restore also gives the whole ref of what it restored.
+func (e *engine) restore(ctx context.Context, ref Ref, dir string, opts RestoreOptions) (Ref, error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
-		return localError("restore", dir, err)
+		return Ref{}, localError("restore", dir, err)
 	}
 	t := newTarget(absolute)
 	if err := t.repair(); err != nil {
-		return localError("restore", dir, err)
+		return Ref{}, localError("restore", dir, err)
 	}
 	m, full, err := e.manifest(ctx, "restore", ref)
 	if err != nil {
-		return restoreError(err)
+		return Ref{}, restoreError(err)
 	}
 	r := &restoring{
 		e: e, m: m, opts: opts, report: newReporter(opts.Progress),
@@ -35,14 +41,14 @@ func (e *engine) Restore(ctx context.Context, ref Ref, dir string, opts RestoreO
 	}
 	defer r.report.stop()
 	if err := r.choose(); err != nil {
-		return err
+		return Ref{}, err
 	}
 	if err := r.into(ctx, t); err != nil {
-		return restoreError(err)
+		return Ref{}, restoreError(err)
 	}
 	r.remember(ctx, absolute, full)
 	r.report.stage(StageRestored)
-	return nil
+	return full, nil
 }
 
 // restoreError gives an error that names nothing of its own a beginning.

@@ -63,11 +63,17 @@ func TestOnly(t *testing.T) {
 		}
 		mustHold(t, to, want)
 	}
-	for pattern, code := range map[string]Code{"nothing*": CodeMissing, "[": CodeInvalid} {
+	mustSave(t, Open(b), from, ID{1, 2}, nil)
+	for _, pattern := range []string{"nothing*", "["} {
 		to := filepath.Join(t.TempDir(), "to")
 		mustWrite(t, to, tree{"old": file("precious")})
-		if err := Open(b).Restore(t.Context(), ref, to, RestoreOptions{Only: []string{pattern}}); !errors.Is(err, &Error{Code: code}) {
+		if err := Open(b).Restore(t.Context(), ref, to, RestoreOptions{Only: []string{pattern}}); !errors.Is(err, &Error{Code: CodeInvalid}) {
 			t.Errorf("%q: %v", pattern, err)
+		}
+		// It is not taken for damage, for which an older one would do.
+		_, damaged, err := RestoreNewest(t.Context(), Open(b), series, to, RestoreOptions{Only: []string{pattern}})
+		if !errors.Is(err, &Error{Code: CodeInvalid}) || len(damaged) != 0 {
+			t.Errorf("the newest with %q: %v, damaged: %v", pattern, err, damaged)
 		}
 		mustHold(t, to, tree{"old": file("precious")})
 	}

@@ -119,13 +119,13 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 	first := &meter{report: s.report, content: content, stored: int64(len(data))}
 	results := make(chan outcome, 2)
 	attempt := func(m *meter) {
-		_, err := retry(ctx, func() (bucket.Object, error) {
+		results <- outcome{s.e.put(ctx, key, condition, func() error {
 			m.restart()
 			body := &lent{ctx: ctx, data: data, limiter: s.limiter, read: m.add}
 			defer body.takeBack()
-			return s.e.bucket.Put(ctx, key, body, condition)
-		})
-		results <- outcome{err}
+			_, err := s.e.bucket.Put(ctx, key, body, condition)
+			return err
+		})}
 	}
 	under := 1
 	go attempt(first)
@@ -226,20 +226,4 @@ func (m *meter) set(reported int64) {
 		m.reported = reported
 		m.report.update(func(p *Progress) { p.BytesDone += step })
 	}
-}
-
-// size is that of a stored object.
-func (e *engine) size(ctx context.Context, key string) (int64, error) {
-	o, err := retry(ctx, func() (bucket.Object, error) {
-		body, o, err := e.bucket.Get(ctx, key, 0, 1)
-		if err != nil {
-			return o, err
-		}
-		drain(body)
-		return o, nil
-	})
-	if err != nil {
-		return 0, err
-	}
-	return o.Size, nil
 }

@@ -59,13 +59,50 @@ func testSlowTransferIsDoubled(t *testing.T) {
 }
 
 // TestConflictWithoutObject: S3 answers 409 to one of two writers at once. It
-// is no proof that the object is there.
+// is no proof that the object is there, be it a pack or the manifest.
 func TestConflictWithoutObject(t *testing.T) {
+	for put := int64(1); put <= 2; put++ {
+		b, from, to := openBucket(t), filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+		mustWrite(t, from, state(4))
+		result := mustSave(t, Open(buckettest.FailNth(b, buckettest.Put, put, bucket.CodeConflict)), from, ID{1, 1}, nil)
+		mustRestore(t, Open(b), result.Ref, to)
+		mustHold(t, to, state(4))
+	}
+}
+
+// TestLostRefusals: the answer to each put is lost, and after it each refusal
+// of a second one.
+func TestLostRefusals(t *testing.T) {
 	b, from, to := openBucket(t), filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
 	mustWrite(t, from, state(4))
-	result := mustSave(t, Open(buckettest.FailNth(b, buckettest.Put, 1, bucket.CodeConflict)), from, ID{1, 1}, nil)
+	var puts atomic.Int64
+	mute := &mutePuts{Bucket: b, puts: &puts}
+	result := mustSave(t, Open(mute), from, ID{1, 1}, nil)
+	if n := puts.Load(); n != int64(len(objects(t, b, ""))) {
+		t.Errorf("%d puts for %d objects", n, len(objects(t, b, "")))
+	}
 	mustRestore(t, Open(b), result.Ref, to)
 	mustHold(t, to, state(4))
+
+	// What another save has committed under the name is not taken for one's own.
+	mustWrite(t, filepath.Join(from, "more"), tree{"x": file("other")})
+	_, err := Open(mute).Save(t.Context(), from, SaveOptions{Key: keyOf(ID{1, 1}), ID: ID{1, 1}})
+	if !errors.Is(err, &Error{Code: CodeConflict}) {
+		t.Errorf("a save under a name that is taken: %v", err)
+	}
+}
+
+// mutePuts is a bucket whose puts take place, or are refused, without an
+// answer.
+type mutePuts struct {
+	bucket.Bucket
+	puts *atomic.Int64
+}
+
+func (b *mutePuts) Put(ctx context.Context, key string, body io.ReadSeeker, cond bucket.Condition) (bucket.Object, error) {
+	b.puts.Add(1)
+	_, _ = b.Bucket.Put(ctx, key, body, cond)
+	return bucket.Object{}, &bucket.Error{Code: bucket.CodeUnavailable, Op: "put", Key: key, Err: errors.New("the connection was reset, says the test")}
 }
 
 // TestCutOffPackIsReplaced: an object of the right name and another length is

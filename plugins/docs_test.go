@@ -36,6 +36,38 @@ func azureNotice() providers.NoticeProbe {
 	}
 }
 
+// ec2Notice and gceNotice are the page's other examples.
+func ec2Notice() providers.NoticeProbe {
+	return providers.NoticeProbe{
+		Metadata: "http://169.254.169.254",
+		Token: &providers.TokenRequest{
+			Method: "PUT", URL: "{metadata}/latest/api/token",
+			Headers: map[string]string{"X-aws-ec2-metadata-token-ttl-seconds": "21600"},
+			Header:  "X-aws-ec2-metadata-token", Life: 6 * time.Hour,
+		},
+		Sources: []providers.NoticeSource{{
+			Name: "spot/instance-action", Kind: "interruption",
+			URL:      "{metadata}/latest/meta-data/spot/instance-action",
+			Interval: 2 * time.Second, Absent: []int{404},
+			Match: providers.NoticeMatch{Action: "action", Deadline: "time", Lead: 2 * time.Minute},
+		}},
+	}
+}
+
+func gceNotice() providers.NoticeProbe {
+	return providers.NoticeProbe{
+		Metadata: "http://metadata.google.internal/computeMetadata/v1",
+		Sources: []providers.NoticeSource{{
+			Name: "instance/preempted", Kind: "interruption",
+			URL:     "{metadata}/instance/preempted",
+			Headers: map[string]string{"Metadata-Flavor": "Google"},
+			Hang:    true, HangQuery: "?wait_for_change=true&last_etag={etag}",
+			Interval: time.Second, // after an error; 503 happens
+			Match:    providers.NoticeMatch{Text: []string{"TRUE"}, Lead: 30 * time.Second},
+		}},
+	}
+}
+
 func ExampleServe() {
 	var provider providers.Provider // yours
 	plugins.Serve(provider)
@@ -53,11 +85,13 @@ func page(t *testing.T) string {
 // TestCodeInTheDocsIsReal: each block of Go on the page is part of a file that
 // compiles.
 func TestCodeInTheDocsIsReal(t *testing.T) {
-	if probe := azureNotice(); len(probe.Sources) != 1 {
-		t.Errorf("%+v", probe)
+	for _, probe := range []providers.NoticeProbe{ec2Notice(), gceNotice(), azureNotice()} {
+		if len(probe.Sources) != 1 {
+			t.Errorf("%+v", probe)
+		}
 	}
 	var sources strings.Builder
-	for _, pattern := range []string{"docs_test.go", "example/*.go", "../providers/*.go", "../providers/providertest/memory/*.go"} {
+	for _, pattern := range []string{"docs_test.go", "example/*.go", "../examples/plugin-folder/*.go", "../providers/*.go", "../providers/providertest/memory/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)

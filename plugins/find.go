@@ -18,6 +18,10 @@ const filePrefix = "spotrelay-provider-"
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 
+// ValidName reports whether a provider may have that name: it begins with a
+// small letter and has small letters, digits and '-', at most 63.
+func ValidName(name string) bool { return validName.MatchString(name) }
+
 // DefaultPath is the plugin path: the folders in SPOTRELAY_PLUGIN_PATH, then
 // the user's own ($XDG_DATA_HOME, by default ~/.local/share, and there
 // spotrelay/plugins).

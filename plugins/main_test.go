@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,6 +96,12 @@ func (s *scripted) act(ctx context.Context, do script) ([]providers.Instance, er
 			variables = append(variables, providers.Instance{ID: variable})
 		}
 		return variables, nil
+	case "dial":
+		connection, err := net.Dial("tcp", do.File)
+		if err != nil {
+			return nil, &providers.Error{Code: providers.CodeUnavailable, Op: "list", Message: err.Error()}
+		}
+		_ = connection.Close()
 	case "panic":
 		panic("of the plugin's own making")
 	case "exit":

@@ -42,9 +42,13 @@ func startSession(source source, log *slog.Logger, timeout time.Duration) (*sess
 		Logger:           newHclogger(log),
 		SyncStdout:       &lineWriter{log: log},
 		SyncStderr:       &lineWriter{log: log},
+		SkipHostEnv:      source.offline,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, socketDir string) (runner.Runner, error) {
 			command.Env = spec.Env
 			s.process = newProcess(command, log)
+			if source.offline {
+				takeOffline(command)
+			}
 			s.process.failed = func() { _ = os.Remove(socketDir) }
 			return s.process, nil
 		},

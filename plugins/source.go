@@ -18,6 +18,7 @@ type source struct {
 	file     string
 	args     []string
 	trusted  bool   // needs no checksum
+	offline  bool   // is started with neither network nor credentials
 	lockFile string // has the checksum otherwise
 }
 

@@ -93,16 +93,18 @@ func optionsFromEnvironment(getenv func(string) string) (agent.Options, error) {
 	if options.Home == "" {
 		options.Home = defaultHome
 	}
+	if text := getenv(bootstrap.VarNoticeLead); text != "" {
+		lead, err := time.ParseDuration(text)
+		if err != nil || lead <= 0 {
+			return agent.Options{}, fmt.Errorf("%s is %q: it must be a duration above zero, such as 120s", bootstrap.VarNoticeLead, text)
+		}
+		options.NoticeLead = lead
+		options.Config.SetNoticeLead(lead)
+	}
 	if limit := getenv(bootstrap.VarUploadLimit); limit != "" {
 		options.UploadLimit, err = strconv.ParseInt(limit, 10, 64)
 		if err != nil || options.UploadLimit < 0 {
 			return agent.Options{}, fmt.Errorf("%s is %q: it must be a whole number of bytes a second, 0 for no limit", bootstrap.VarUploadLimit, limit)
-		}
-	}
-	if lead := getenv(bootstrap.VarNoticeLead); lead != "" {
-		options.NoticeLead, err = time.ParseDuration(lead)
-		if err != nil || options.NoticeLead < 0 {
-			return agent.Options{}, fmt.Errorf("%s is %q: it must be a duration, such as 30s", bootstrap.VarNoticeLead, lead)
 		}
 	}
 	return options, nil

@@ -6,11 +6,15 @@ import (
 
 	"github.com/spotrelay/spotrelay/plugins"
 	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/providers/aws"
+	"github.com/spotrelay/spotrelay/providers/gcp"
 	"github.com/spotrelay/spotrelay/providers/local"
 )
 
 // builtin are the providers that this program serves itself, by name.
 var builtin = map[string]func() providers.Provider{
+	"gcp":   func() providers.Provider { return gcp.New(gcp.Options{}) },
+	"aws":   func() providers.Provider { return aws.New(aws.Options{}) },
 	"local": func() providers.Provider { return local.New(local.Options{}) },
 }
 

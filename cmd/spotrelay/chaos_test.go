@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,41 +253,56 @@ func (d doom) settle() {
 	<-d.done
 }
 
-// checkChaos holds a closed run's journal and its instances to the promises.
+// checkChaos holds a closed run to the promises, and to what its job is.
 func (p *place) checkChaos(run string) {
 	p.t.Helper()
-	ctx := p.t.Context()
-	b, err := bucket.Open(ctx, p.bucket())
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	b := p.open()
 	defer b.Close()
-	spec, err := store.ReadSpec(ctx, b, run)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	j := p.readJournal(ctx, b, run)
-	if !j.closed {
-		p.t.Error("the journal does not say that the run is closed")
-	}
-	total := 0
-	for _, task := range spec.Tasks {
-		for index := range task.Count {
-			total++
-			if n := j.succeeded[job.AttemptID{Task: task.Name, Index: index}]; n != 1 {
-				p.t.Errorf("%s[%d] succeeded %d times", task.Name, index, n)
-			}
-		}
-	}
-	if total != 30 {
-		p.t.Errorf("the job has %d indexes, not 30", total)
+	indexes, j := p.checkPromises(b, run)
+	if indexes != 30 {
+		p.t.Errorf("the job has %d indexes, not 30", indexes)
 	}
 	if j.preempted == 0 {
 		p.t.Error("nothing was preempted")
 	}
+	p.checkOutput(run)
+}
+
+// open is the bucket of the place.
+func (p *place) open() bucket.Bucket {
+	p.t.Helper()
+	b, err := bucket.Open(p.t.Context(), p.address())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return b
+}
+
+// checkPromises holds the journal and the instances of a run that succeeded to
+// the promises: it is closed, each index succeeded once, nothing was rented
+// twice and nothing is left. It gives the number of indexes.
+func (p *place) checkPromises(b bucket.Bucket, run string) (indexes int, j journalFacts) {
+	p.t.Helper()
+	ctx := p.t.Context()
+	spec, err := store.ReadSpec(ctx, b, run)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	j = p.readJournal(ctx, b, run)
+	if !j.closed {
+		p.t.Error("the journal does not say that the run is closed")
+	}
+	for _, task := range spec.Tasks {
+		for index := range task.Count {
+			indexes++
+			if n := j.succeeded[job.AttemptID{Task: task.Name, Index: index}]; n != 1 {
+				p.t.Errorf("%s[%d] of run %s succeeded %d times", task.Name, index, run, n)
+			}
+		}
+	}
 	p.checkInstances(ctx, spec, j)
 	p.spotrelay(exitSucceeded, "audit")
-	p.checkOutput(run)
+	return indexes, j
 }
 
 // journalFacts is what a journal says, read event by event.
@@ -297,11 +313,13 @@ type journalFacts struct {
 	preempted int
 	entries   int64
 	epochs    map[int64]bool
+	assigned  map[job.AttemptID]bool
+	classes   map[string]int // attempts ended, by class and cause
 }
 
 func (p *place) readJournal(ctx context.Context, b bucket.Bucket, run string) journalFacts {
 	p.t.Helper()
-	j := journalFacts{succeeded: map[job.AttemptID]int{}, launches: map[string]int{}, epochs: map[int64]bool{}}
+	j := journalFacts{succeeded: map[job.AttemptID]int{}, launches: map[string]int{}, epochs: map[int64]bool{}, assigned: map[job.AttemptID]bool{}, classes: map[string]int{}}
 	ended := map[job.AttemptID]bool{}
 	for entry, err := range store.ReadJournal(ctx, b, run, 0) {
 		if err != nil {
@@ -326,7 +344,7 @@ func (p *place) readJournal(ctx context.Context, b bucket.Bucket, run string) jo
 	if objects != j.entries {
 		p.t.Errorf("%d objects in the journal, %d entries", objects, j.entries)
 	}
-	p.t.Logf("%d entries of %d tenures, %d launches, %d preemptions", j.entries, len(j.epochs), len(j.launches), j.preempted)
+	p.t.Logf("%d entries of %d tenures, %d launches, attempts ended: %v", j.entries, len(j.epochs), len(j.launches), j.classes)
 	return j
 }
 
@@ -338,6 +356,7 @@ func (j *journalFacts) note(t testing.TB, event plan.Event, ended map[job.Attemp
 		}
 		j.launches[event.LaunchOpened.Token] = event.LaunchOpened.Count
 	case event.AttemptAssigned != nil:
+		j.assigned[event.AttemptAssigned.AttemptID] = true
 		index := job.AttemptID{Task: event.AttemptAssigned.Task, Index: event.AttemptAssigned.Index}
 		if j.succeeded[index] > 0 {
 			t.Errorf("%v was assigned though it had succeeded", event.AttemptAssigned.AttemptID)
@@ -348,6 +367,7 @@ func (j *journalFacts) note(t testing.TB, event plan.Event, ended map[job.Attemp
 			t.Errorf("%v ended twice", id)
 		}
 		ended[id] = true
+		j.classes[strings.TrimSuffix(fmt.Sprintf("%s/%s", event.AttemptEnded.Class, event.AttemptEnded.Cause), "/")]++
 		switch event.AttemptEnded.Class {
 		case job.Preempted:
 			j.preempted++

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,23 +202,13 @@ func (c *checkpoints) find(s series, text string) (checkpointing.Ref, error) {
 	return checkpointing.Ref{}, wrongCall(hint, "%s of run %s has no checkpoint %s", c.name(s), c.run, idText(id))
 }
 
-// parent is what a checkpoint went on from, as far as it is known: the save
-// before it, or what its attempt restored. "" for one that began anew, and
-// where the one before was removed.
-func (c *checkpoints) parent(s series, id checkpointing.ID) string {
-	if id.Sequence > 1 {
-		before := checkpointing.ID{Attempt: id.Attempt, Sequence: id.Sequence - 1}
-		if slices.ContainsFunc(s.refs, func(r checkpointing.Ref) bool { return r.ID == before }) {
-			return idText(before)
-		}
+// parentText is what a checkpoint went on from, "" for one that began anew.
+func parentText(ref checkpointing.Ref) string {
+	id, ok := checkpointing.ParseManifestName(path.Base(ref.Parent))
+	if !ok {
 		return ""
 	}
-	for _, record := range c.state.Tasks[s.at].Indexes[s.index].Attempts {
-		if from, ok := record.Restore.Of(s.name); ok && record.Attempt == id.Attempt {
-			return narrate.Checkpoint(&from)
-		}
-	}
-	return ""
+	return idText(id)
 }
 
 func idText(id checkpointing.ID) string { return fmt.Sprintf("%d-%d", id.Attempt, id.Sequence) }

@@ -61,7 +61,7 @@ type checkpointJSON struct {
 func (c *checkpoints) view(s series, ref checkpointing.Ref) checkpointJSON {
 	view := checkpointJSON{
 		Task: s.task.Name, Index: s.index, Name: s.name, ID: idText(ref.ID), Object: ref.Key, Digest: ref.Digest,
-		Bytes: ref.Bytes, Files: ref.Files, Parent: c.parent(s, ref.ID), name: c.name(s),
+		Bytes: ref.Bytes, Files: ref.Files, Parent: parentText(ref), name: c.name(s),
 	}
 	if !ref.SavedAt.IsZero() {
 		view.SavedAt = &ref.SavedAt

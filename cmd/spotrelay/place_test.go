@@ -65,7 +65,19 @@ func goEnv(name string) string {
 	return goEnvironment[name]
 }
 
+// bucket is the folder of a place whose bucket is one.
 func (p *place) bucket() string { return filepath.Join(p.dir, "bucket") }
+
+// address is the bucket's.
+func (p *place) address() string {
+	address := ""
+	for _, variable := range p.env {
+		if value, ok := strings.CutPrefix(variable, "SPOTRELAY_BUCKET="); ok {
+			address = value
+		}
+	}
+	return address
+}
 
 // write makes a file in the place and gives its path.
 func (p *place) write(name, text string) string {

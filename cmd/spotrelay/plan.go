@@ -1,19 +1,17 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
 	"github.com/spotrelay/spotrelay/plugins"
-	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/jobspec"
+	"github.com/spotrelay/spotrelay/runner/plan"
 )
 
 func (a *app) planCommand() *cobra.Command {
@@ -56,17 +54,12 @@ type planJSON struct {
 }
 
 type planTaskJSON struct {
-	Task      string          `json:"task"`
-	Count     int             `json:"count"`
-	DependsOn []string        `json:"depends_on"`
-	Resources job.Resources   `json:"resources"`
-	Offers    []planOfferJSON `json:"offers"` // in the order in which they are tried
-	Budget    string          `json:"budget"`
-}
-
-type planOfferJSON struct {
-	Fleet string `json:"fleet"`
-	providers.Offer
+	Task      string           `json:"task"`
+	Count     int              `json:"count"`
+	DependsOn []string         `json:"depends_on"`
+	Resources job.Resources    `json:"resources"`
+	Offers    []plan.Candidate `json:"offers"` // in the order in which they are tried
+	Budget    string           `json:"budget"`
 }
 
 func (a *app) showPlan(ctx context.Context, file *jobspec.File, manager *plugins.Manager, shown int) error {
@@ -75,9 +68,10 @@ func (a *app) showPlan(ctx context.Context, file *jobspec.File, manager *plugins
 		return err
 	}
 	view := planJSON{Version: jsonVersion, Job: file.Spec.Job, Bucket: address, Tasks: []planTaskJSON{}}
+	market := newMarket(file.Spec, manager)
 	for i := range file.Spec.Tasks {
 		task := &file.Spec.Tasks[i]
-		offers, err := offersOf(ctx, file.Spec, task, manager)
+		offers, _, err := market.order(ctx, task)
 		if err != nil {
 			return err
 		}
@@ -103,7 +97,7 @@ func (a *app) printPlanTask(task planTaskJSON, shown int) {
 	}
 	fmt.Fprintf(a.stdout, "\n  %s\n", task.Budget)
 	if len(task.Offers) == 0 {
-		fmt.Fprintln(a.stdout, "  no offer of its fleets serves what it needs")
+		fmt.Fprintln(a.stdout, "  no offer of its fleets serves what it needs: spotrelay offers FILE --all says what they have")
 		return
 	}
 	var rows [][]string
@@ -117,54 +111,6 @@ func (a *app) printPlanTask(task planTaskJSON, shown int) {
 		})
 	}
 	printTable(a.stdout, []string{"  OFFER", "FLEET", "ZONE", "TYPE", "CAPACITY", "PRICE"}, rows)
-}
-
-// offersOf asks the task's fleets for offers and puts them in the order in which
-// they are tried: spot in all fleets before on-demand, fleets as preferred,
-// cheaper ones first.
-func offersOf(ctx context.Context, spec *job.Spec, task *job.Task, manager *plugins.Manager) ([]planOfferJSON, error) {
-	all := []planOfferJSON{}
-	for _, name := range task.Fleets {
-		fleet, ok := spec.Fleet(name)
-		if !ok {
-			continue
-		}
-		provider, err := manager.Provider(ctx, fleet.Provider)
-		if err != nil {
-			return nil, err
-		}
-		offers, err := provider.Offers(ctx, providers.Fleet{Name: fleet.Name, Config: fleet.Config}, needOf(task))
-		if err != nil {
-			return nil, fmt.Errorf("asking fleet %s for offers: %w", name, err)
-		}
-		for _, offer := range offers {
-			all = append(all, planOfferJSON{Fleet: name, Offer: offer})
-		}
-	}
-	slices.SortStableFunc(all, func(x, y planOfferJSON) int {
-		return cmp.Or(
-			cmp.Compare(capacityRank(x.Capacity), capacityRank(y.Capacity)),
-			cmp.Compare(slices.Index(task.Fleets, x.Fleet), slices.Index(task.Fleets, y.Fleet)),
-			cmp.Compare(x.Price, y.Price),
-			cmp.Compare(x.Zone, y.Zone),
-			cmp.Compare(x.InstanceType, y.InstanceType),
-		)
-	})
-	return all, nil
-}
-
-func capacityRank(c providers.CapacityType) int {
-	if c == providers.Spot {
-		return 0
-	}
-	return 1
-}
-
-func needOf(task *job.Task) providers.Need {
-	r := task.Resources
-	return providers.Need{
-		CPUs: r.CPUs, Memory: r.Memory, Disk: r.Disk, GPUs: r.GPUs, GPUType: r.GPUType, Arch: r.Arch, Image: task.Image,
-	}
 }
 
 func countIndex(n int) string {

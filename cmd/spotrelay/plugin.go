@@ -12,18 +12,19 @@ import (
 func (a *app) pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "List, lock and test provider plugins",
+		Short: "List, lock, test and begin provider plugins",
 		Long: `A provider is a process of its own: one of those that are built in, or an
 executable spotrelay-provider-NAME on the plugin path, pinned by its checksum in a
 lock file.`,
 		Example: `  spotrelay plugin list
   spotrelay plugin lock azure
-  spotrelay plugin test ./spotrelay-provider-azure`,
+  spotrelay plugin test ./spotrelay-provider-azure
+  spotrelay plugin new azure`,
 		Args:                       noCommand,
 		SuggestionsMinimumDistance: 2,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.pluginListCommand(), a.pluginLockCommand(), a.pluginTestCommand(), a.pluginServeCommand())
+	cmd.AddCommand(a.pluginListCommand(), a.pluginLockCommand(), a.pluginTestCommand(), a.pluginNewCommand(), a.pluginServeCommand())
 	return cmd
 }
 

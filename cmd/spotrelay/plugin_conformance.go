@@ -25,6 +25,8 @@ import (
 
 type pluginTestFlags struct {
 	config string
+	cpus   float64
+	page   int
 	wait   time.Duration
 }
 
@@ -44,6 +46,8 @@ that --config describes, and ends them: in a cloud that costs a little.`,
 		},
 	}
 	cmd.Flags().StringVar(&flags.config, "config", "", "the fleet's config block as a JSON `file`")
+	cmd.Flags().Float64Var(&flags.cpus, "cpus", 0, "rent instances with at least so many CPUs")
+	cmd.Flags().IntVar(&flags.page, "page", 0, "instances on one page of the cloud's listing; so many and one more are rented")
 	cmd.Flags().DurationVar(&flags.wait, "wait", 3*time.Minute, "how long anything may take that comes about by itself")
 	return cmd
 }
@@ -57,6 +61,9 @@ type pluginTestJSON struct {
 }
 
 func (a *app) testPlugin(ctx context.Context, target string, flags pluginTestFlags) error {
+	if flags.page < 0 || flags.page > 5000 {
+		return wrongCall("", "--page is %d; want 0 to 5000", flags.page)
+	}
 	config, err := readConfig(flags.config)
 	if err != nil {
 		return err
@@ -82,8 +89,18 @@ func (a *app) testPlugin(ctx context.Context, target string, flags pluginTestFla
 	options := providertest.Options{
 		New:       func(providertest.T) providers.Provider { return provider },
 		Fleet:     providers.Fleet{Name: "conformance", Config: config},
+		Need:      providers.Need{CPUs: flags.cpus},
 		Bootstrap: start,
+		Page:      flags.page,
 		Wait:      flags.wait,
+		Offline: func(t providertest.T) providers.Provider {
+			offline, err := manager.Offline(provider)
+			if err != nil {
+				t.Errorf("%v", err)
+				t.FailNow()
+			}
+			return offline
+		},
 	}
 	passed := providertest.Check(ctx, options, a.printResult)
 	if a.json {

@@ -89,10 +89,10 @@ interrupted.`,
 			root.AddCommand(command)
 		}
 	}
-	add("run", a.runCommand(), a.attachCommand(), a.statusCommand(), a.attemptsCommand(), a.logsCommand(),
+	add("run", a.runCommand(), a.submitCommand(), a.attachCommand(), a.statusCommand(), a.attemptsCommand(), a.logsCommand(),
 		a.outputsCommand(), a.checkpointCommand(), a.cancelCommand(), a.resumeCommand(), a.preemptCommand())
-	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand())
-	add("keep", a.auditCommand(), a.gcCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(root))
+	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand(), a.offersCommand())
+	add("keep", a.serveCommand(), a.auditCommand(), a.gcCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root

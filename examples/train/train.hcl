@@ -31,7 +31,9 @@ job "train" {
 
     checkpoint {
       path     = "ckpt"
-      interval = "30s" # the program commits each epoch by itself
+      interval = "30s"  # the program commits each epoch by itself
+      at_end   = "keep" # by default the newest alone stays; the demo looks at all
+      keep     = { last = 100 }
     }
 
     output {

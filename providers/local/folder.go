@@ -237,7 +237,7 @@ type record struct {
 	Bandwidth int64               `json:"bandwidth,omitempty"`
 	// NoticeLead is how long ahead its notice comes, 0 for none.
 	NoticeLead time.Duration `json:"notice_lead,omitempty"`
-	Share     []string            `json:"share,omitempty"`
+	Share      []string      `json:"share,omitempty"`
 	// Environment that is handed on from the launcher, "NAME=value".
 	Environment []string `json:"environment,omitempty"`
 	Script      []step   `json:"script,omitempty"`

@@ -57,6 +57,23 @@ func (s *suite) describe(t node) {
 	if !reflect.DeepEqual(d, again) {
 		t.Errorf("Describe says something else the second time:\n%+v\n%+v", d, again)
 	}
+	s.describeOffline(t, d)
+}
+
+// describeOffline: job files are checked on machines that reach no cloud.
+func (s *suite) describeOffline(t T, d providers.Description) {
+	t.Helper()
+	if s.Offline == nil {
+		return
+	}
+	alone, err := s.Offline(t).Describe(t.Context())
+	if err != nil {
+		t.Errorf("Describe without network and credentials: %v; it must need neither", err)
+		return
+	}
+	if !reflect.DeepEqual(d, alone) {
+		t.Errorf("Describe says something else without network and credentials:\n%+v\n%+v", d, alone)
+	}
 }
 
 func checkSchema(t T, path string, schema providers.Schema) {

@@ -1,7 +1,6 @@
 package providertest
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 // badRequests: what cannot be meant is refused and rents nothing.
 func (s *suite) badRequests(t node) {
+	defer s.rentsNothing(t, "Launch with a bad request")()
 	cases := map[string]func(*providers.LaunchRequest){
 		"count-0":        func(r *providers.LaunchRequest) { r.Count = 0 },
 		"count-negative": func(r *providers.LaunchRequest) { r.Count = -1 },
@@ -136,30 +136,4 @@ func (s *suite) parallel(t node) {
 	s.wantListed(t, map[string]string{providers.TagRun: s.run}, ids)
 	must(t, "Terminate", s.provider.Terminate(t.Context(), s.Fleet, ids))
 	s.wantEnded(t, ids)
-}
-
-// cancelled: a call whose context has ended does not hang, and fails.
-func (s *suite) cancelled(t node) {
-	request := s.request(t, providers.Spot, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	calls := map[string]func() error{
-		"offers": func() error { _, err := s.provider.Offers(ctx, s.Fleet, s.Need); return err },
-		"launch": func() error { _, err := s.launch(ctx, request); return err },
-		"list":   func() error { _, err := s.provider.List(ctx, s.Fleet, request.Tags); return err },
-		"terminate": func() error {
-			return s.provider.Terminate(ctx, s.Fleet, []string{"no-such-instance"})
-		},
-		"evidence": func() error {
-			_, err := s.provider.Evidence(ctx, s.Fleet, []string{"no-such-instance"})
-			return err
-		},
-	}
-	for _, name := range sortedKeys(calls) {
-		t.run(name, func(t node) {
-			if err := calls[name](); err == nil {
-				t.Errorf("the context was cancelled before the call, and it succeeded")
-			}
-		})
-	}
 }

@@ -71,26 +71,6 @@ func (s *suite) list(t T, request providers.LaunchRequest, ids []string) {
 	}
 }
 
-// wantListed wants to see ids in a listing, after the lag at most, and nothing
-// that lacks one of the tags.
-func (s *suite) wantListed(t T, tags map[string]string, ids []string) {
-	t.Helper()
-	var missing []string
-	found := s.eventually(t.Context(), func() bool {
-		listed, err := s.provider.List(t.Context(), s.Fleet, tags)
-		must(t, "List", err)
-		for _, instance := range listed {
-			checkInstance(t, instance, tags)
-		}
-		have := idsOf(listed)
-		missing = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(have, id) })
-		return len(missing) == 0
-	})
-	if !found {
-		t.Errorf("List with %v lacks %q", tags, missing)
-	}
-}
-
 // wantRunning waits until ids are no longer pending.
 func (s *suite) wantRunning(t T, ids []string) {
 	t.Helper()

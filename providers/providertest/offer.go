@@ -11,6 +11,7 @@ import (
 // check: the fleet under test is fine, and an attribute that no schema has is
 // not overlooked.
 func (s *suite) check(t node) {
+	defer s.rentsNothing(t, "Check")()
 	faults, err := s.provider.Check(t.Context(), s.Fleet)
 	must(t, "Check", err)
 	for _, fault := range faults {
@@ -61,6 +62,7 @@ func checkFault(t T, fault providers.Fault) {
 
 // offers: each serves the need and has its price; none is there twice.
 func (s *suite) offers(t node) {
+	defer s.rentsNothing(t, "Offers")()
 	offers, err := s.provider.Offers(t.Context(), s.Fleet, s.Need)
 	must(t, "Offers", err)
 	pools, count := map[providers.Pool]bool{}, map[providers.CapacityType]int{}

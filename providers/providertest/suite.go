@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +30,20 @@ type Options struct {
 	// Foreign, if set, makes an instance in the fleet that does not bear our
 	// tags, and ends it at cleanup. It returns its id.
 	Foreign func(T) string
+	// Offline, if set, makes the provider where there are neither a network nor
+	// credentials: it must describe itself all the same.
+	Offline func(T) providers.Provider
+	// Living, if set, gives the ids of the instances that live in the fleet's
+	// cloud, whatever their tags, as the cloud itself has them. Without it the
+	// suite asks List, which does not show what lacks our tags.
+	Living func(T) []string
+	// Scarce, if set, leaves an offer's pool with room for so many instances
+	// (1 to 32, returned) until the case ends. Without it a pool is used whose
+	// Limit or FleetLimit is in that range.
+	Scarce func(T, providers.Offer) int
+	// Page is how many instances a page of the cloud's listing holds; so many
+	// and one more are rented. 0: no listing beyond Parallel is tried.
+	Page int
 	// Parallel (10) launches are made at the same time, of one instance each.
 	Parallel int
 	// Notice (1 s) that a preempted instance gets.
@@ -70,7 +86,13 @@ type suite struct {
 	bucket      string // the value of TagBucket
 
 	mu     sync.Mutex
-	rented []string
+	rented map[string]rental
+}
+
+// rental is what Launch said of an instance.
+type rental struct {
+	pool providers.Pool
+	at   time.Time // when Launch had returned it for the first time
 }
 
 func runSuite(n node, o Options) {
@@ -78,6 +100,7 @@ func runSuite(n node, o Options) {
 		Options: o, provider: o.New(n),
 		run:    "conformance-" + strings.ToLower(rand.Text()[:12]),
 		bucket: "conformance-" + strings.ToLower(rand.Text()[:12]),
+		rented: map[string]rental{},
 	}
 	s.Bootstrap.Run, s.Bootstrap.Fleet = s.run, s.Fleet.Name
 	n.Cleanup(func() { s.endAll(n) })
@@ -95,6 +118,8 @@ func runSuite(n node, o Options) {
 	n.run("lifecycle", s.lifecycle)
 	n.run("foreign", s.foreign)
 	n.run("parallel", s.parallel)
+	n.run("pages", s.pages)
+	n.run("partial", s.partial)
 	n.run("cancelled", s.cancelled)
 	n.run("preempt", s.preempt)
 }
@@ -105,7 +130,7 @@ func (s *suite) endAll(t T) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.Wait)
 	defer cancel()
 	s.mu.Lock()
-	ids := s.rented
+	ids := slices.Sorted(maps.Keys(s.rented))
 	s.mu.Unlock()
 	listed, err := s.provider.List(ctx, s.Fleet, map[string]string{providers.TagRun: s.run})
 	if err != nil {
@@ -187,11 +212,14 @@ func (s *suite) request(t T, capacity providers.CapacityType, count int) provide
 
 // launch launches and remembers what is to be ended.
 func (s *suite) launch(ctx context.Context, request providers.LaunchRequest) (providers.LaunchResult, error) {
+	request.Tags = maps.Clone(request.Tags) // what a provider does to them must show
 	result, err := s.provider.Launch(ctx, s.Fleet, request)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, instance := range result.Instances {
-		s.rented = append(s.rented, instance.ID)
+		if _, known := s.rented[instance.ID]; !known {
+			s.rented[instance.ID] = rental{instance.Offer.Pool(), time.Now()}
+		}
 	}
 	return result, err
 }

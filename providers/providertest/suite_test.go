@@ -2,9 +2,7 @@ package providertest_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,6 +78,18 @@ func apply[V any](f func(V) V, v V) V {
 	return f(v)
 }
 
+// page is how many instances a page of the cloud in memory would hold.
+const page = 4
+
+// newCloud is a cloud whose pools have room for ten instances each.
+func newCloud() *memory.Provider {
+	market := memory.DefaultMarket()
+	for i := range market {
+		market[i].Limit = 10
+	}
+	return &memory.Provider{Market: market}
+}
+
 // check runs the suite and gives the outcome of each case.
 func check(t *testing.T, provider providers.Provider, cloud *memory.Provider) (map[string]providertest.Result, bool) {
 	t.Helper()
@@ -88,6 +98,8 @@ func check(t *testing.T, provider providers.Provider, cloud *memory.Provider) (m
 		New:      func(providertest.T) providers.Provider { return provider },
 		Fleet:    providers.Fleet{Name: "here"},
 		Foreign:  func(providertest.T) string { return cloud.Foreign("here") },
+		Living:   func(providertest.T) []string { return cloud.Living("here") },
+		Page:     page,
 		Parallel: 3,
 		Notice:   time.Millisecond,
 		Wait:     100 * time.Millisecond,
@@ -96,7 +108,7 @@ func check(t *testing.T, provider providers.Provider, cloud *memory.Provider) (m
 }
 
 func TestSuitePassesTheSound(t *testing.T) {
-	cloud := memory.New()
+	cloud := newCloud()
 	results, ok := check(t, cloud, cloud)
 	for name, result := range results {
 		if result.Outcome != providertest.Passed {
@@ -125,7 +137,6 @@ func listAll(t *testing.T, cloud *memory.Provider) []providers.Instance {
 // TestSuiteFindsTheBroken breaks one promise at a time and wants the case that
 // is there for it to fail.
 func TestSuiteFindsTheBroken(t *testing.T) {
-	var serial atomic.Int64
 	cases := map[string]struct {
 		broken broken
 		finds  string
@@ -161,12 +172,6 @@ func TestSuiteFindsTheBroken(t *testing.T) {
 			}
 			return r
 		}}, "lifecycle"},
-		"tokens ignored": {broken{request: func(r providers.LaunchRequest) providers.LaunchRequest {
-			if r.Token != "" && len(r.Token) < 60 {
-				r.Token += fmt.Sprint("-", serial.Add(1))
-			}
-			return r
-		}}, "lifecycle/repeated-token"},
 		"any tag will do": {broken{tags: func(tags map[string]string) map[string]string {
 			return map[string]string{providers.TagBucket: tags[providers.TagBucket]}
 		}}, "lifecycle/list"},
@@ -203,7 +208,7 @@ func TestSuiteFindsTheBroken(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			cloud := memory.New()
+			cloud := newCloud()
 			c.broken.Provider = cloud
 			switch name {
 			case "everything is ended":
@@ -235,7 +240,7 @@ func TestSuiteFindsTheBroken(t *testing.T) {
 }
 
 func TestSuiteCleansUpAfterAPanic(t *testing.T) {
-	cloud := memory.New()
+	cloud := newCloud()
 	results, ok := check(t, broken{Provider: cloud, launched: func(r providers.LaunchResult) providers.LaunchResult {
 		if len(r.Instances) == 2 {
 			panic("in the middle")

@@ -46,6 +46,8 @@ type Options struct {
 	// FixedHome is the folder for tasks that are dumped, which must have the
 	// same path on every instance; "" is /var/lib/spotrelay/tasks.
 	FixedHome string
+	// Rig stands in for the machine in simulations; nil elsewhere.
+	Rig *Rig
 }
 
 // The timings where the configuration has none.
@@ -81,7 +83,10 @@ type Agent struct {
 	cgroups         *cgroups
 	workdirs        *workdirs
 	trash           *trash
+	folders         spareFolders
+	sockets         spareServers
 	bandwidth       *bandwidth
+	rig             *Rig
 	courier         *courier
 	noticeLead      time.Duration // how long a notice usually is, 0: not known
 	lookEvery       time.Duration
@@ -101,6 +106,7 @@ type Agent struct {
 	running  map[job.AttemptID]*attempt
 	order    []job.AttemptID // of running, by acceptance
 	known    map[job.AttemptID]bool
+	waiting  waiting
 	ended    []job.AttemptEnd
 	warnings []string
 	serial   int
@@ -141,6 +147,7 @@ func New(o Options) (*Agent, error) {
 		hub:       newHub(),
 		wake:      make(chan struct{}, 1),
 		reap:      o.Reap,
+		rig:       o.Rig,
 		lookEvery: lookEvery,
 		phase:     job.PhaseReady,
 		running:   map[job.AttemptID]*attempt{},
@@ -194,7 +201,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // follow starts what the agent watches, after it has learnt what an earlier
 // life of it left in the status.
 func (a *Agent) follow(work *sync.WaitGroup) {
-	if a.config.Notice != nil {
+	if a.config.Notice != nil || a.rig != nil {
 		work.Go(a.watchNotices) // a notice matters before all else
 	}
 	if !a.adopt() {
@@ -210,6 +217,9 @@ func (a *Agent) follow(work *sync.WaitGroup) {
 func (a *Agent) settle() (done func(), err error) {
 	if err := a.makeHome(); err != nil {
 		return nil, fmt.Errorf("the agent's folder %s cannot be used: %w; set %s to one that can be written", a.home, err, bootstrap.VarHome)
+	}
+	if a.rig != nil {
+		return a.trash.work.Wait, nil
 	}
 	const socketName = len("999999999.sock")
 	sockets, unlink, err := socket.Shorten(filepath.Join(a.home, "s"), socketName)
@@ -234,6 +244,7 @@ func (a *Agent) settle() (done func(), err error) {
 	a.log.Info("the agent is up", "boot", a.boot, "version", a.version, "memory_limits", a.cgroups.limits())
 	return func() {
 		machine.close()
+		a.sockets.close()
 		unlink()
 		a.cgroups.remove()
 		a.trash.work.Wait()
@@ -257,6 +268,11 @@ func (a *Agent) makeHome() error {
 		}
 	}
 	a.trash.remove(old)
+	like, err := os.Lstat(filepath.Join(a.home, "attempts"))
+	if err != nil {
+		return err
+	}
+	a.folders.like = like
 	if self, err := os.Executable(); err == nil {
 		// So that tasks find it in their PATH, whatever it was started as.
 		return os.Symlink(self, filepath.Join(a.home, "bin", "spotrelay-agent"))
@@ -286,6 +302,8 @@ func (a *Agent) snapshot() job.Status {
 		Version: job.SpecVersion, Run: a.config.Run, Instance: a.instance, Agent: a.version, Boot: a.boot,
 		Beat: a.beat, Phase: a.phase, Epoch: a.desired.Epoch, Sequence: a.desired.Sequence,
 		Notice: a.notices.shown, Reason: a.reason, Written: time.Now(),
+		Slots:    a.slots(),
+		Returned: append([]job.AttemptID(nil), a.waiting.returned...),
 		Ended:    append([]job.AttemptEnd(nil), a.ended...),
 		Warnings: append([]string(nil), a.warnings...),
 	}
@@ -336,6 +354,7 @@ const (
 // with the lock held.
 func (a *Agent) goAway(reason string, s stop) {
 	a.phase = job.PhaseLeaving
+	a.waiting.clear()
 	if a.reason == "" {
 		a.reason = reason
 	}

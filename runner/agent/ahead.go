@@ -97,6 +97,9 @@ func (c *courier) add(s *saver) (remove func()) {
 // watch has a saver's directory looked at soon after something changed there.
 // The events only wake: what has changed, and what is at rest, the look decides.
 func (c *courier) watch(ctx context.Context, s *saver) {
+	if c.agent.rig != nil {
+		return // events are not of virtual time; the sweep is
+	}
 	for ctx.Err() == nil {
 		c.set(s, func(e *ahead) { e.watched = true })
 		err := watch(ctx, s.dir, func() { c.changed(s) })

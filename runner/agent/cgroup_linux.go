@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +26,11 @@ type cgroups struct {
 	unifiedMemory bool   // its children have the memory controller
 	memory        string // a folder of ours in version 1's memory hierarchy, "" for none
 	locks         []*os.File
+
+	mu     sync.Mutex
+	spare  []*cgroup // lent before, and as good as new
+	made   int       // for lending
+	closed bool
 }
 
 // cgroup is an attempt's own.
@@ -32,7 +39,14 @@ type cgroup struct {
 	memory  string // version 1
 	v2mem   bool
 	dir     *os.File // unified, open for the fork
+	limit   int64    // of memory, 0 for none
 	before  int64    // OOM kills before the start
+
+	oomSeen   int64        // the counter when it was last read
+	cpuBefore atomic.Int64 // nanoseconds used before the start
+	killed    atomic.Bool  // it was told to kill what is in it
+	lender    *cgroups     // that takes it back, nil: nobody
+	thread    *thread      // that stands in it, nil until the first fork
 }
 
 // findCgroups makes the folders that the attempts' cgroups will lie in.
@@ -203,6 +217,7 @@ func (cs *cgroups) limits() bool { return cs.unifiedMemory || cs.memory != "" }
 
 // remove removes the agent's folders, when nothing is left in them.
 func (cs *cgroups) remove() {
+	cs.discardSpare()
 	removeCgroup(cs.unified)
 	removeCgroup(cs.memory)
 	for _, lock := range cs.locks {
@@ -216,12 +231,13 @@ func (cs *cgroups) create(name string, limit int64) (*cgroup, error) {
 	if cs.unified == "" && cs.memory == "" {
 		return nil, nil
 	}
-	cg := &cgroup{}
+	cg := &cgroup{limit: limit}
 	if err := cs.fill(cg, name, limit); err != nil {
 		cg.remove()
 		return nil, fmt.Errorf("making a cgroup: %w", err)
 	}
 	cg.before = cg.oomKills()
+	cg.oomSeen = cg.before
 	return cg, nil
 }
 
@@ -260,25 +276,12 @@ func (cs *cgroups) fill(cg *cgroup, name string, limit int64) error {
 	return nil
 }
 
-// enter makes the next fork of the calling goroutine land in the cgroup. The
-// unified hierarchy is named in attr; version 1 takes the forking thread in,
-// which then ends with the goroutine.
-func (cg *cgroup) enter(attr *syscall.SysProcAttr) (leave func(), err error) {
-	if cg.dir != nil {
+// enter makes the next fork land in the cgroup of the unified hierarchy.
+func (cg *cgroup) enter(attr *syscall.SysProcAttr) {
+	if cg != nil && cg.dir != nil {
 		attr.UseCgroupFD = true
 		attr.CgroupFD = int(cg.dir.Fd())
 	}
-	if cg.memory == "" {
-		return func() {}, nil
-	}
-	lockThread()
-	if err := writeValue(cg.memory, "tasks", strconv.Itoa(syscall.Gettid())); err != nil {
-		return nil, fmt.Errorf("entering %s: %w", cg.memory, err)
-	}
-	// Above the agent's folder, since a thread may outlive the goroutine: the
-	// program's first one does.
-	back := filepath.Dir(filepath.Dir(cg.memory))
-	return func() { _ = writeValue(back, "tasks", strconv.Itoa(syscall.Gettid())) }, nil
 }
 
 // oomKills is the counter of processes that were killed for want of memory.
@@ -319,7 +322,8 @@ func (cg *cgroup) grown() int64 {
 	if cg == nil {
 		return 0
 	}
-	return max(0, cg.oomKills()-cg.before)
+	cg.oomSeen = cg.oomKills()
+	return max(0, cg.oomSeen-cg.before)
 }
 
 // usage is what the tree has used up to now; zero where it is not counted.
@@ -328,10 +332,7 @@ func (cg *cgroup) usage() job.Usage {
 	if cg == nil {
 		return u
 	}
-	if cg.unified != "" {
-		data, _ := os.ReadFile(filepath.Join(cg.unified, "cpu.stat"))
-		u.CPU = job.Duration(time.Duration(counter(data, "usage_usec")) * time.Microsecond)
-	}
+	u.CPU = cg.cpuUsed() - job.Duration(cg.cpuBefore.Load())
 	switch {
 	case cg.v2mem:
 		u.MaxMemory = number(cg.unified, "memory.peak")
@@ -339,6 +340,15 @@ func (cg *cgroup) usage() job.Usage {
 		u.MaxMemory = number(cg.memory, "memory.max_usage_in_bytes")
 	}
 	return u
+}
+
+// cpuUsed is what was used in it since it was made.
+func (cg *cgroup) cpuUsed() job.Duration {
+	if cg.unified == "" {
+		return 0
+	}
+	data, _ := os.ReadFile(filepath.Join(cg.unified, "cpu.stat"))
+	return job.Duration(time.Duration(counter(data, "usage_usec")) * time.Microsecond)
 }
 
 func number(dir, file string) int64 {
@@ -370,15 +380,21 @@ func (cg *cgroup) pids() []int {
 // kills them one by one.
 func (cg *cgroup) kill() {
 	if cg != nil && cg.unified != "" {
+		cg.killed.Store(true)
 		_ = writeValue(cg.unified, "cgroup.kill", "1")
 	}
 }
 
-// remove removes it. What still ends in it is waited for, a short while.
+// remove gives it back, or removes it. What still ends in it is waited for, a
+// short while.
 func (cg *cgroup) remove() {
-	if cg == nil {
-		return
+	if cg != nil && !cg.lender.keep(cg) {
+		cg.discard()
 	}
+}
+
+func (cg *cgroup) discard() {
+	cg.thread.leave()
 	if cg.dir != nil {
 		cg.dir.Close()
 	}

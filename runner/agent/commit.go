@@ -17,7 +17,7 @@ import (
 )
 
 // commitPatience is how long a result waits for a bucket that cannot be
-// reached, when nothing hurries: a bucket's outage must not cost finished work.
+// reached or is full, when nothing hurries: that must not cost finished work.
 const commitPatience = 6 * time.Hour
 
 // commit commits what the ended command leaves: on exit 0 the output, and the
@@ -95,7 +95,7 @@ func (t *attempt) commitOutput(ctx context.Context) error {
 	}
 	var result checkpointing.SaveResult
 	defer t.agent.courier.hold()()
-	err = retryUnavailable(ctx, commitPatience, func() (err error) {
+	err = untilServed(ctx, commitPatience, func() (err error) {
 		result, err = t.agent.engine.Save(ctx, dir, checkpointing.SaveOptions{
 			Key:            store.OutputKey(t.agent.config.Run, t.id),
 			ID:             checkpointing.ID{Attempt: t.id.Attempt, Sequence: 1},

@@ -64,6 +64,9 @@ type tree struct {
 
 	outputName string // of the pipe, as the system calls it
 
+	// orphaned says whether the agent has inherited a process of some attempt.
+	orphaned func() bool
+
 	oomKills int64
 	strays   int // live descendants that had to be killed
 	usage    job.Usage
@@ -76,7 +79,10 @@ func (t *attempt) spawn(c command, kind string) (*tree, error) {
 
 // spawnBy does so by another way to start it.
 func (t *attempt) spawnBy(c command, kind string, start func(command) (*process, error)) (*tree, error) {
-	cg, err := t.agent.cgroups.create(filepath.Base(t.dir)+"."+kind, t.job.Execution.MemoryLimit)
+	if t.agent.rig != nil {
+		return &tree{process: t.agent.rig.start(c)}, nil
+	}
+	cg, err := t.makeCgroup(kind)
 	if err != nil {
 		// A limit is a service, not a promise: without it the task still runs.
 		t.warn("no cgroup for the task: %v", err)
@@ -106,13 +112,27 @@ func (t *attempt) spawnBy(c command, kind string, start func(command) (*process,
 		cg.remove()
 		return nil, err
 	}
-	return &tree{process: process, cgroup: cg, pipe: p, outputName: name}, nil
+	return &tree{process: process, cgroup: cg, pipe: p, outputName: name, orphaned: t.agent.processes.orphaned}, nil
+}
+
+// makeCgroup makes one of the attempt's own where its processes are dumped with
+// it, and else takes one that may have been another's before.
+func (t *attempt) makeCgroup(kind string) (*cgroup, error) {
+	if t.transparent != nil {
+		return t.agent.cgroups.create(filepath.Base(t.dir)+"."+kind, t.job.Execution.MemoryLimit)
+	}
+	return t.agent.cgroups.lend(t.job.Execution.MemoryLimit)
 }
 
 // finish kills what is left of the tree after its first process has ended,
 // reads the counters before the cgroup goes, and waits for the last output.
 func (tr *tree) finish(marker string) {
-	tr.strays = sweep(tr.process.pid, marker, tr.cgroup)
+	if tr.pipe == nil {
+		return // it ran on a rig, and left nothing
+	}
+	if !tr.over() {
+		tr.strays = sweep(tr.process.pid, marker, tr.cgroup)
+	}
 	tr.oomKills = tr.cgroup.grown()
 	tr.usage = tr.cgroup.usage()
 	ru := tr.process.usage
@@ -124,13 +144,21 @@ func (tr *tree) finish(marker string) {
 	tr.cgroup.remove()
 }
 
+// over reports whether it is plain, without a look at every process there is,
+// that nothing of the tree is left: its cgroup and its process group are empty,
+// and nothing that left both was handed to the agent.
+func (tr *tree) over() bool {
+	return tr.cgroup != nil && tr.cgroup.empty() && !tr.orphaned() &&
+		errors.Is(syscall.Kill(-tr.process.pid, 0), syscall.ESRCH)
+}
+
 // execute runs the command to its end and commits what it leaves.
 func (t *attempt) execute() error {
-	server, err := t.serve()
+	stopServing, err := t.serve()
 	if err != nil {
 		return agentFault(err)
 	}
-	defer server.close()
+	defer stopServing()
 	tree, err := t.startCommand()
 	if err != nil {
 		return err
@@ -152,7 +180,7 @@ func (t *attempt) execute() error {
 	t.cgroup = nil
 	t.mu.Unlock()
 	tree.finish(t.marker())
-	server.close()
+	stopServing()
 	t.recordExit(tree, signalled)
 	t.setStep(job.StepCommitting)
 	return t.commit()

@@ -177,6 +177,7 @@ func helperAgent(args []string) {
 		must(mountProc())
 	}
 	o := testOptions(b, args[1])
+	o.Config.Slots = 32 // the tests assign all at once
 	o.Reap = true
 	o.UploadLimit = int64(whole(args[2]))
 	a, err := New(o)

@@ -119,12 +119,16 @@ func (a *Agent) powerOff(ctx context.Context) error {
 	return nil
 }
 
-// command runs a command to its end; it knows SPOTRELAY_INSTANCE.
+// command runs a command to its end; it knows SPOTRELAY_INSTANCE, and
+// SPOTRELAY_METADATA where the agent does.
 func (a *Agent) command(ctx context.Context, argv []string) error {
 	if len(argv) == 0 {
 		return errors.New("the command that should end the instance is empty")
 	}
 	env := environment{bootstrap.VarInstance: a.instance, "PATH": a.taskEnvironment["PATH"] + ":" + defaultPath}
+	if a.metadata != "" {
+		env[bootstrap.VarMetadata] = a.metadata
+	}
 	path, err := lookPath(argv[0], env["PATH"], a.home)
 	if err != nil {
 		return err

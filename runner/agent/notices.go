@@ -24,6 +24,10 @@ type notices struct {
 
 // watchNotices follows the probe until the agent ends.
 func (a *Agent) watchNotices() {
+	if a.rig != nil {
+		a.rig.Notices(a.life, a.noticed)
+		return
+	}
 	notice.New(*a.config.Notice, a.metadata, a.log).Run(a.life, a.noticed)
 }
 
@@ -63,6 +67,7 @@ func (a *Agent) noticed(e notice.Event) {
 	}
 	if a.phase == job.PhaseReady {
 		a.phase = job.PhaseDraining
+		a.waiting.clear()
 	}
 	if wait := time.Until(n.Deadline) - actWithin; n.Kind == job.NoticeMaintenance && !n.Deadline.IsZero() && wait > 0 {
 		a.saveEarly()

@@ -105,6 +105,9 @@ type pipe struct {
 	done  chan struct{}
 }
 
+// buffers are between a pipe and its log.
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // newPipe makes the pipe and starts to copy to w. The writing end blocks, as
 // programs expect of their output; the reading end doesn't, so that it can be
 // given up.
@@ -127,7 +130,9 @@ func newPipe(w io.Writer) (*pipe, error) {
 	}
 	go func() {
 		defer close(p.done)
-		_, err := io.CopyBuffer(onlyWriter{w}, onlyReader{p.read}, make([]byte, 64<<10))
+		buffer := buffers.Get().(*[64 << 10]byte)
+		defer buffers.Put(buffer)
+		_, err := io.CopyBuffer(onlyWriter{w}, onlyReader{p.read}, buffer[:])
 		if err != nil {
 			// The log is closed: what still comes is read and dropped, so that
 			// a process is not held up before it is killed.

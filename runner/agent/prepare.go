@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -60,6 +61,9 @@ func (t *attempt) prepare(ctx context.Context) error {
 
 // makeFolder makes the attempt's folder, empty.
 func (t *attempt) makeFolder() error {
+	if t.plain() && t.agent.folders.take(t.dir) {
+		return nil
+	}
 	err := os.RemoveAll(t.dir)
 	if err == nil {
 		err = os.MkdirAll(t.dir, 0o755)
@@ -72,6 +76,11 @@ func (t *attempt) makeFolder() error {
 			"the agent needs root's powers for it, otherwise give the task a checkpoint path that it writes itself", t.dir, err))
 	}
 	return agentFault(fmt.Errorf("making the attempt's folder: %w", err))
+}
+
+// plain: the attempt begins with nothing but an empty working directory.
+func (t *attempt) plain() bool {
+	return t.transparent == nil && t.job.Workdir == nil && len(t.job.Execution.Setup) == 0 && len(t.job.Inputs) == 0
 }
 
 // checkAssignment refuses what would lead out of the attempt's folder. A
@@ -146,7 +155,10 @@ func (t *attempt) layInputs(ctx context.Context) error {
 func (t *attempt) layWorkdir(ctx context.Context) error {
 	setup := t.expandAll(t.job.Execution.Setup)
 	if t.job.Workdir == nil && len(setup) == 0 {
-		return os.Mkdir(t.work, 0o755)
+		if err := os.Mkdir(t.work, 0o755); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil // it came with a spare folder
 	}
 	prepared, err := t.agent.workdirs.get(ctx, workdirKey(t.job.Workdir, setup), func(dir string) error {
 		if err := t.fillWorkdir(ctx, dir); err != nil {
@@ -220,7 +232,7 @@ func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref,
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	err := retryUnavailable(ctx, t.agent.patience, func() error {
+	err := untilServed(ctx, t.agent.patience, func() error {
 		return t.agent.engine.Restore(ctx, ref, dir, checkpointing.RestoreOptions{})
 	})
 	if err != nil {
@@ -229,12 +241,13 @@ func (t *attempt) fetch(ctx context.Context, what string, ref checkpointing.Ref,
 	return nil
 }
 
-// retryUnavailable repeats f while the bucket is unavailable, at most so long.
-func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error) error {
+// untilServed repeats f while the bucket is unavailable or full, at most so
+// long.
+func untilServed(ctx context.Context, atMost time.Duration, f func() error) error {
 	begun := time.Now()
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := f()
-		if err == nil || !isUnavailable(err) || ctx.Err() != nil || time.Since(begun) > atMost {
+		if err == nil || !mayPass(err) || ctx.Err() != nil || time.Since(begun) > atMost {
 			return err
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause))
@@ -247,8 +260,11 @@ func retryUnavailable(ctx context.Context, atMost time.Duration, f func() error)
 	}
 }
 
-// isUnavailable: the bucket failed in a way that may pass.
-func isUnavailable(err error) bool { return errors.Is(err, bucket.ErrUnavailable) }
+// mayPass: the bucket failed in a way that may pass. It cannot be reached, or
+// has no room until somebody makes some.
+func mayPass(err error) bool {
+	return errors.Is(err, bucket.ErrUnavailable) || errors.Is(err, bucket.ErrFull)
+}
 
 func manifestRef(m job.Manifest) checkpointing.Ref {
 	return checkpointing.Ref{Key: m.Key, Digest: m.Digest, Bytes: m.Bytes, Files: m.Files}
@@ -265,6 +281,9 @@ func checkpointRef(c job.CheckpointRef) checkpointing.Ref {
 // that a large one holds up nothing.
 func (t *attempt) clean() {
 	gone := t.agent.trash.path()
+	if t.plain() && t.agent.folders.keep(t.dir, t.work, gone) {
+		return
+	}
 	if t.transparent != nil { // it may lie on another volume
 		gone = t.dir + ".gone-" + t.agent.boot + "-" + filepath.Base(gone)
 	}

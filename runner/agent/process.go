@@ -32,6 +32,7 @@ type command struct {
 type process struct {
 	pid  int
 	done chan struct{}
+	send func(syscall.Signal) // on a rig: what signals do; nil elsewhere
 
 	status syscall.WaitStatus
 	usage  syscall.Rusage
@@ -40,6 +41,10 @@ type process struct {
 
 // signal sends sig to the process group. A group that is gone is no error.
 func (p *process) signal(sig syscall.Signal) {
+	if p.send != nil {
+		p.send(sig)
+		return
+	}
 	_ = syscall.Kill(-p.pid, sig)
 	if sig != syscall.SIGKILL {
 		return
@@ -97,18 +102,10 @@ func (ps *processes) start(c command) (*process, error) {
 	return p, nil
 }
 
-// fork starts the process from a thread of its own: where a cgroup can only be
-// entered by a thread before it forks, the thread ends with it.
+// fork starts the process.
 func fork(c command, null *os.File) (pid int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		attr, leave, e := attributes(c.cgroup)
-		if e != nil {
-			err = e
-			return
-		}
-		defer leave()
+	refused := c.cgroup.inside(func() {
+		attr := attributes(c.cgroup)
 		if c.session {
 			attr.Setsid, attr.Setpgid = true, false
 		}
@@ -125,8 +122,10 @@ func fork(c command, null *os.File) (pid int, err error) {
 			Files: files,
 			Sys:   attr,
 		})
-	}()
-	<-done
+	})
+	if refused != nil {
+		return 0, refused
+	}
 	runtime.KeepAlive(c.output)
 	runtime.KeepAlive(c.files)
 	return pid, err

@@ -2,26 +2,20 @@ package agent
 
 import (
 	"math"
-	"runtime"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// attributes prepares the calling goroutine to fork into a cgroup. leave is
-// called after the fork.
-func attributes(cg *cgroup) (attr *syscall.SysProcAttr, leave func(), err error) {
-	attr = &syscall.SysProcAttr{Setpgid: true}
-	if cg == nil {
-		return attr, func() {}, nil
-	}
-	leave, err = cg.enter(attr)
-	return attr, leave, err
+// attributes of a new process, in a cgroup.
+func attributes(cg *cgroup) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	cg.enter(attr)
+	return attr
 }
-
-// lockThread binds the goroutine to its thread for good: the thread ends with
-// the goroutine, and what was done to it ends too.
-func lockThread() { runtime.LockOSThread() }
 
 // keepOpenFiles has no process inherit what this one has open, or has inherited
 // itself from whatever started it. An old kernel refuses, which costs nothing
@@ -35,4 +29,28 @@ func keepOpenFiles() {
 // they can be found and collected.
 func becomeSubreaper() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
+// orphaned reports whether this process has a child that it did not start, or
+// cannot tell: what descends from a task is handed to it when its own parent
+// ends.
+func (ps *processes) orphaned() bool {
+	if !ps.reap {
+		return true
+	}
+	// Orphans go to the first thread; the file shows that thread's children,
+	// ended ones too.
+	self := strconv.Itoa(os.Getpid())
+	data, err := os.ReadFile("/proc/self/task/" + self + "/children")
+	if err != nil {
+		return true
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for field := range strings.FieldsSeq(string(data)) {
+		if pid, err := strconv.Atoi(field); err != nil || ps.waiting[pid] == nil {
+			return true
+		}
+	}
+	return false
 }

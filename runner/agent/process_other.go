@@ -5,9 +5,10 @@ package agent
 import "syscall"
 
 // attributes of a new process; there are no cgroups here.
-func attributes(*cgroup) (attr *syscall.SysProcAttr, leave func(), err error) {
-	return &syscall.SysProcAttr{Setpgid: true}, func() {}, nil
-}
+func attributes(*cgroup) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// orphaned: what is left of a task cannot be told from others here.
+func (*processes) orphaned() bool { return true }
 
 // keepOpenFiles: what this process opens is kept from others in any case.
 func keepOpenFiles() {}

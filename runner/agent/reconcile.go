@@ -57,7 +57,9 @@ func (a *Agent) readStatus() (job.Status, error) {
 
 func (a *Agent) takeOver(status job.Status) {
 	// What an earlier life started is not this one's, and must not go on.
-	sweep(noGroup, varNotice+"="+filepath.Join(a.home, "attempts")+"/", nil)
+	if a.rig == nil {
+		sweep(noGroup, varNotice+"="+filepath.Join(a.home, "attempts")+"/", nil)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ended = append(a.ended, status.Ended...)
@@ -89,8 +91,8 @@ func (a *Agent) warn(format string, args ...any) {
 
 const maxWarnings = 20
 
-// watchDesired polls the desired document until the agent ends. The listing
-// shows whether it changed; only then it is read. A bucket that cannot be
+// watchDesired polls the desired document until the agent ends, and takes it
+// when its version has changed. A bucket that cannot be
 // reached changes nothing here: what runs goes on.
 func (a *Agent) watchDesired() {
 	poll := orDefault(a.config.Timing.Poll, a.bucket.Describe().Poll)
@@ -111,6 +113,9 @@ func (a *Agent) watchDesired() {
 		case err == nil:
 			version, failures = seen, 0
 		}
+		a.mu.Lock()
+		a.giveBack(2 * a.config.Timing.Ahead())
+		a.mu.Unlock()
 		if !sleep(a.life, pause) {
 			return
 		}
@@ -128,29 +133,17 @@ func pauseAfter(failures int, first, most time.Duration) time.Duration {
 func (a *Agent) lookForDesired(version string) (string, error) {
 	ctx, cancel := context.WithTimeout(a.life, callTimeout)
 	defer cancel()
-	key := store.DesiredKey(a.config.Run, a.instance)
-	found := ""
-	for object, err := range a.bucket.List(ctx, store.InstancesPrefix(a.config.Run)+a.instance+"/", "") {
-		if err != nil {
-			return version, err
-		}
-		if object.Key == key {
-			found = object.Version
-			break
-		}
-	}
-	if found == "" || found == version {
-		return found, nil
-	}
-	desired, object, err := store.ReadDesired(ctx, a.bucket, a.config.Run, a.instance)
+	desired, object, changed, err := store.ReadDesiredUnless(ctx, a.bucket, a.config.Run, a.instance, version)
 	switch {
 	case errors.Is(err, bucket.ErrNotFound):
 		return "", nil
 	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrVersion):
 		a.warn("the desired document is not taken: %v", err)
-		return found, nil
+		return object.Version, nil
 	case err != nil:
 		return version, err
+	case !changed:
+		return version, nil
 	}
 	a.take(desired)
 	return object.Version, nil
@@ -165,9 +158,13 @@ func (a *Agent) take(d job.Desired) {
 		return
 	}
 	a.desired = d
+	acknowledged := map[job.AttemptID]bool{}
 	for _, id := range d.Acknowledged {
-		a.ended = slices.DeleteFunc(a.ended, func(end job.AttemptEnd) bool { return end.AttemptID == id })
+		acknowledged[id] = true
 	}
+	a.ended = slices.DeleteFunc(a.ended, func(end job.AttemptEnd) bool { return acknowledged[end.AttemptID] })
+	a.waiting.held = false
+	a.waiting.renew(d.Attempts)
 	wanted := map[job.AttemptID]bool{}
 	for _, assignment := range d.Attempts {
 		if !assignment.Cancel {
@@ -180,11 +177,16 @@ func (a *Agent) take(d job.Desired) {
 			a.cancel(a.running[id])
 		}
 	}
+	if d.Return {
+		a.giveBack(0)
+	}
+	a.acceptWaiting()
 	a.changed()
 	a.look()
 }
 
-// consider starts an attempt that is not known. Called with the lock held.
+// consider has an attempt that is not known wait for a slot. Called with the
+// lock held.
 func (a *Agent) consider(assignment job.Assignment) {
 	id := assignment.AttemptID
 	switch {
@@ -194,8 +196,7 @@ func (a *Agent) consider(assignment job.Assignment) {
 		a.known[id] = true
 		a.ended = append(a.ended, job.AttemptEnd{AttemptID: id, Started: now, Ended: now, Step: job.StepPreparing, Cancelled: true})
 	case a.phase == job.PhaseReady:
-		a.known[id] = true
-		a.accept(assignment)
+		a.waiting.add(assignment)
 	}
 }
 
@@ -212,6 +213,8 @@ func (a *Agent) accept(assignment job.Assignment) {
 		delete(a.running, t.id)
 		a.order = slices.DeleteFunc(a.order, func(id job.AttemptID) bool { return id == t.id })
 		a.ended = append(a.ended, end)
+		a.waiting.held = a.waiting.held || !end.Committed && !end.Cancelled
+		a.acceptWaiting()
 		a.mu.Unlock()
 		a.hub.forget(t.id)
 		a.changed()

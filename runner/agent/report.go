@@ -25,6 +25,7 @@ type reporter struct {
 	snapshot  func() job.Status
 
 	changed chan struct{}
+	version string // of the status that was written last; of run's goroutine
 
 	mu        sync.Mutex
 	wanted    int64         // rises with every change
@@ -36,6 +37,10 @@ const (
 	putTimeout     = 20 * time.Second
 	firstPutPause  = 100 * time.Millisecond
 	largestPutWait = 5 * time.Second
+	// restShare bounds the part of the time that writing takes, as a divisor,
+	// and longestRest what a write waits for that.
+	restShare   = 8
+	longestRest = 250 * time.Millisecond
 )
 
 func newReporter(b bucket.Bucket, heartbeat time.Duration, log *slog.Logger, snapshot func() job.Status) *reporter {
@@ -77,6 +82,7 @@ func (r *reporter) flush(ctx context.Context) error {
 // run writes until ctx ends.
 func (r *reporter) run(ctx context.Context) {
 	var last time.Time
+	var took time.Duration
 	beat := time.NewTimer(r.heartbeat)
 	defer beat.Stop()
 	for failures := 0; ctx.Err() == nil; {
@@ -88,11 +94,13 @@ func (r *reporter) run(ctx context.Context) {
 				return
 			}
 		}
-		if !last.IsZero() && !sleep(ctx, r.pace-time.Since(last)) {
+		if !last.IsZero() && !sleep(ctx, max(r.pace, took*restShare)-time.Since(last)) {
 			return
 		}
 		last = time.Now()
-		if err := r.write(ctx); err != nil {
+		err := r.write(ctx)
+		took = min(time.Since(last), longestRest/restShare)
+		if err != nil {
 			failures++
 			if failures&(failures-1) == 0 && ctx.Err() == nil {
 				r.log.Warn("the status could not be written; it will be, when the bucket can be reached", "failures", failures, "error", err)
@@ -117,9 +125,11 @@ func (r *reporter) write(ctx context.Context) error {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	if _, err := store.WriteStatus(ctx, r.bucket, r.snapshot()); err != nil {
+	written, err := store.WriteStatus(ctx, r.bucket, r.snapshot(), r.version)
+	if err != nil {
 		return err
 	}
+	r.version = written.Version
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if covers > r.delivered {

@@ -239,7 +239,7 @@ func (s *saver) last(ctx context.Context) error {
 			}
 			return nil
 		}
-		if ctx.Err() != nil || !isUnavailable(err) && !errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeUnsettled}) &&
+		if ctx.Err() != nil || !mayPass(err) && !errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeUnsettled}) &&
 			!errors.Is(err, &checkpointing.Error{Code: checkpointing.CodeConflict}) {
 			return err
 		}

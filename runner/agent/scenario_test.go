@@ -406,7 +406,7 @@ func TestEarlierLife(t *testing.T) {
 	if _, err := store.WriteStatus(t.Context(), b, job.Status{
 		Run: testRun, Instance: testInstance, Boot: "before", Phase: job.PhaseReady, Ended: []job.AttemptEnd{ended},
 		Running: []job.AttemptStatus{{AttemptID: a.AttemptID, Step: job.StepRunning}},
-	}); err != nil {
+	}, ""); err != nil {
 		t.Fatal(err)
 	}
 	r := newRigOn(t, b)
@@ -711,7 +711,10 @@ func TestLeaving(t *testing.T) {
 		"none":       {leave: providers.Leave{Means: providers.LeaveNone}},
 		"no default": {leave: providers.Leave{}, fails: true},
 		"request":    {leave: providers.Leave{Means: providers.LeaveRequest, Method: http.MethodDelete, URL: "{metadata}/me", Headers: map[string]string{"X-Of": "test"}}, check: func() bool { return asked.Load() == 2 }},
-		"command":    {leave: providers.Leave{Means: providers.LeaveCommand, Command: []string{"sh", "-c", "echo $SPOTRELAY_INSTANCE > " + file}}, check: func() bool { data, _ := os.ReadFile(file); return string(data) == testInstance+"\n" }},
+		"command": {leave: providers.Leave{Means: providers.LeaveCommand, Command: []string{"sh", "-c", "echo $SPOTRELAY_INSTANCE $SPOTRELAY_METADATA > " + file}}, check: func() bool {
+			data, _ := os.ReadFile(file)
+			return string(data) == testInstance+" "+server.URL+"\n"
+		}},
 	} {
 		b, _ := folderBucket(t)
 		o := testOptions(b, t.TempDir())

@@ -10,36 +10,43 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/spotrelay/spotrelay/checkpointing"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/checkpointing/task/socket"
 	"github.com/spotrelay/spotrelay/runner/agent/control"
 )
 
+// handler answers one request.
+type handler func(ctx context.Context, conn net.Conn, request control.Request)
+
 // server answers at one socket.
 type server struct {
 	listener net.Listener
-	handle   func(ctx context.Context, conn net.Conn, request control.Request)
-	ctx      context.Context
-	cancel   context.CancelFunc
+	path     string
+	accepts  sync.WaitGroup
+	once     sync.Once
 
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	work  sync.WaitGroup
-	once  sync.Once
+	mu     sync.Mutex
+	handle handler // nil while it rests
+	ctx    context.Context
+	cancel context.CancelFunc
+	conns  map[net.Conn]bool
+	work   sync.WaitGroup // of the connections
 }
 
 // listen starts a server at path.
-func listen(ctx context.Context, path string, handle func(context.Context, net.Conn, control.Request)) (*server, error) {
+func listen(ctx context.Context, path string, handle handler) (*server, error) {
 	l, err := socket.Listen(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &server{listener: l, handle: handle, conns: map[net.Conn]bool{}}
+	s := &server{listener: l, path: path, handle: handle, conns: map[net.Conn]bool{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	s.work.Go(s.accept)
+	s.accepts.Go(s.accept)
 	return s, nil
 }
 
@@ -50,18 +57,19 @@ func (s *server) accept() {
 			return
 		}
 		s.mu.Lock()
-		if s.ctx.Err() != nil {
+		if s.ctx.Err() != nil || s.handle == nil {
 			s.mu.Unlock()
 			conn.Close()
-			return
+			continue
 		}
 		s.conns[conn] = true
-		s.work.Go(func() { s.serve(conn) })
+		handle, ctx := s.handle, s.ctx
+		s.work.Go(func() { s.serve(ctx, conn, handle) })
 		s.mu.Unlock()
 	}
 }
 
-func (s *server) serve(conn net.Conn) {
+func (s *server) serve(ctx context.Context, conn net.Conn, handle handler) {
 	defer func() {
 		s.mu.Lock()
 		delete(s.conns, conn)
@@ -73,7 +81,7 @@ func (s *server) serve(conn net.Conn) {
 		refuse(conn, err.Error(), `a request is one line of JSON such as {"op":"save"}`)
 		return
 	}
-	s.handle(s.ctx, conn, request)
+	handle(ctx, conn, request)
 }
 
 // readRequest reads one line of JSON.
@@ -100,15 +108,84 @@ func refuse(conn net.Conn, what, hint string) {
 // close ends the server; requests that are waited for are cut off.
 func (s *server) close() {
 	s.once.Do(func() {
-		s.cancel()
+		s.rest()
 		s.listener.Close()
-		s.mu.Lock()
-		for conn := range s.conns {
-			conn.Close()
-		}
-		s.mu.Unlock()
-		s.work.Wait()
+		os.Remove(s.path)
+		s.accepts.Wait()
 	})
+}
+
+// rest cuts off the requests that are waited for, and answers no more.
+func (s *server) rest() {
+	s.mu.Lock()
+	s.handle = nil
+	s.cancel()
+	for conn := range s.conns {
+		conn.Close()
+	}
+	s.mu.Unlock()
+	s.work.Wait()
+}
+
+// goOn has a server that rests answer at another path.
+func (s *server) goOn(ctx context.Context, path string, handle handler) error {
+	if err := os.Rename(s.path, path); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.path, s.handle = path, handle
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	return nil
+}
+
+// spareServers keeps the sockets of attempts that have ended for others: to
+// make one and to remove it takes longer than to rename it.
+type spareServers struct {
+	mu      sync.Mutex
+	servers []*server
+}
+
+// listen is a server at path, a spare one where there is one.
+func (s *spareServers) listen(ctx context.Context, path string, handle handler) (*server, error) {
+	s.mu.Lock()
+	var spare *server
+	if last := len(s.servers) - 1; last >= 0 {
+		spare, s.servers = s.servers[last], s.servers[:last]
+	}
+	s.mu.Unlock()
+	if spare != nil {
+		if spare.goOn(ctx, path, handle) == nil {
+			return spare, nil
+		}
+		spare.close()
+	}
+	return listen(ctx, path, handle)
+}
+
+const mostSpareServers = 256
+
+// keep takes a server back.
+func (s *spareServers) keep(spare *server) {
+	spare.rest()
+	s.mu.Lock()
+	full := len(s.servers) >= mostSpareServers
+	if !full {
+		s.servers = append(s.servers, spare)
+	}
+	s.mu.Unlock()
+	if full {
+		spare.close()
+	}
+}
+
+func (s *spareServers) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, spare := range s.servers {
+		spare.close()
+	}
+	s.servers = nil
 }
 
 // serveMachine is the machine's own socket, agent.sock.
@@ -124,9 +201,18 @@ func (a *Agent) serveMachine() (*server, error) {
 	})
 }
 
-// serve is the attempt's socket.
-func (t *attempt) serve() (*server, error) {
-	return listen(t.agent.life, t.socketPath, func(ctx context.Context, conn net.Conn, request control.Request) {
+// serve serves the attempt's socket; close ends that, and may be repeated.
+func (t *attempt) serve() (closeIt func(), err error) {
+	if t.agent.rig != nil {
+		return func() {}, nil
+	}
+	// What a process of an attempt with checkpoints asked as it ended must not
+	// be answered for another, so its socket is its own.
+	start := t.agent.sockets.listen
+	if len(t.savers) > 0 {
+		start = listen
+	}
+	s, err := start(t.agent.life, t.socketPath, func(ctx context.Context, conn net.Conn, request control.Request) {
 		switch {
 		case request.Op == control.OpStatus:
 			t.answerStatus(ctx, conn, request)
@@ -142,6 +228,13 @@ func (t *attempt) serve() (*server, error) {
 			t.answerRestore(ctx, conn)
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
+	if len(t.savers) > 0 {
+		return s.close, nil
+	}
+	return sync.OnceFunc(func() { t.agent.sockets.keep(s) }), nil
 }
 
 func (t *attempt) answerSave(ctx context.Context, conn net.Conn, request control.Request) {
@@ -193,8 +286,10 @@ func hintOf(err error) string {
 		return "don't write to the checkpoint directory while it is saved: write elsewhere and rename, or save in the foreground"
 	case errors.As(err, &broken) && broken.Hint != "":
 		return broken.Hint
-	case isUnavailable(err):
+	case errors.Is(err, bucket.ErrUnavailable):
 		return "the bucket cannot be reached now; the checkpoint before is untouched, try again"
+	case errors.Is(err, bucket.ErrFull):
+		return "the bucket is full; the checkpoint before is untouched, make room and try again"
 	}
 	return ""
 }

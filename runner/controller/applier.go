@@ -288,7 +288,7 @@ func (a *applier) desired(action *plan.ActionDesired, s stamp) error {
 	defer func() { <-a.writes }()
 	at, err := store.WriteDesired(a.ctx, a.b, job.Desired{
 		Run: a.run, Instance: action.Instance, Epoch: s.epoch, Sequence: s.sequence,
-		Attempts: action.Attempts, Acknowledged: action.Acknowledged, Leave: action.Leave,
+		Attempts: action.Attempts, Acknowledged: action.Acknowledged, Return: action.Return, Leave: action.Leave,
 	}, known.at)
 	if errors.Is(err, store.ErrStale) {
 		a.log.Warn("a newer document is there, this one is dropped", "instance", action.Instance, "error", err)

@@ -45,6 +45,12 @@ func (s *scripted) note(ids []string) {
 	s.calls = append(s.calls, slices.Clone(ids))
 }
 
+func (s *scripted) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
 func (s *scripted) Evidence(_ context.Context, _ providers.Fleet, ids []string) ([]providers.Evidence, error) {
 	s.note(ids)
 	return s.evidence(ids)
@@ -137,7 +143,7 @@ func TestEndIsBounded(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		b := openFolder(t)
-		if _, err := store.WriteStatus(ctx, b, job.Status{Run: leasedRun, Instance: "i-1", Beat: 9}); err != nil {
+		if _, err := store.WriteStatus(ctx, b, job.Status{Run: leasedRun, Instance: "i-1", Beat: 9}, ""); err != nil {
 			t.Fatal(err)
 		}
 		away := 3
@@ -171,11 +177,14 @@ func TestOneBadInstanceHarmsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		var mu sync.Mutex
 		ended := map[string]bool{}
 		p := &scripted{terminate: func(ids []string) error {
 			if slices.Contains(ids, "bad") {
 				return &providers.Error{Code: providers.CodeNotOurs, Op: "terminate"}
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			for _, id := range ids {
 				ended[id] = true
 			}
@@ -188,13 +197,14 @@ func TestOneBadInstanceHarmsNoOther(t *testing.T) {
 		}
 		a.all.Go(func() { f.terminating.work(ctx) })
 		synctest.Wait()
-		if !ended["a"] || !ended["c"] || len(p.calls) != 4 {
-			t.Errorf("ended %v by %v", ended, p.calls)
+		mu.Lock()
+		if n := p.count(); !ended["a"] || !ended["c"] || n != 4 {
+			t.Errorf("ended %v by %d calls", ended, n)
 		}
+		mu.Unlock()
 		// Asked for again, until a listing shows that they are gone.
 		time.Sleep(terminateAgain + time.Second) // the bubble's time
-		again := len(p.calls)
-		if again <= 4 {
+		if p.count() <= 4 {
 			t.Error("it was not asked for again")
 		}
 		f.terminating.listed(time.Now(), nil)

@@ -33,8 +33,17 @@ type Options struct {
 	// Observe is called after each tick with the state, on the controller's
 	// goroutine; it must not keep or change it. May be nil.
 	Observe func(*plan.State)
+	// Begins is called at the beginning of each tick, on the controller's
+	// goroutine; may be nil.
+	Begins func()
 	// Name of the holder for people, such as user@host; "" is made up.
 	Name string
+	// Serving is the id of the serving controller that the run is controlled
+	// for; "" when it is the only one here.
+	Serving string
+	// Happened is called with the events of each entry that was journalled, on
+	// the controller's goroutine; it must not keep or change them. May be nil.
+	Happened func([]plan.Event)
 	// Wait for the lease while another controller lives, instead of ErrHeld.
 	Wait bool
 }
@@ -64,7 +73,9 @@ func Run(ctx context.Context, opts Options) error {
 	if closed, err := observeClosed(ctx, opts); closed || err != nil {
 		return err
 	}
-	leaser := &leaser{b: opts.Bucket, run: opts.Run, duration: leaseDuration(spec), holder: self(opts.Name), wait: opts.Wait, log: opts.Log}
+	holder := self(opts.Name)
+	holder.Controller = opts.Serving
+	leaser := &leaser{b: opts.Bucket, run: opts.Run, duration: leaseDuration(spec), holder: holder, wait: opts.Wait, log: opts.Log}
 	for controlled := false; ; {
 		held, err := leaser.acquire(ctx)
 		if err == nil {
@@ -93,6 +104,9 @@ func observeClosed(ctx context.Context, opts Options) (bool, error) {
 	}
 	if opts.Observe != nil {
 		opts.Observe(state)
+	}
+	if err := store.UnmarkLive(ctx, opts.Bucket, opts.Run); err != nil { // as its last controller had no time to
+		opts.Log.Warn("the mark of a run that is over could not be taken away", "error", err)
 	}
 	return true, nil
 }

@@ -149,6 +149,9 @@ func (f *fleet) watch(ctx context.Context) {
 			return
 		}
 		f.log.Warn("the fleet cannot be listed for now", "error", err)
+		if fault := asError("list", err); fault.Code.Final() {
+			f.inbox.putFault(plan.FleetFault{Fleet: f.spec.Name, Err: fault})
+		}
 		delay = min(2*delay, retryMax)
 		if sleep(ctx, max(delay, pace-time.Since(began), asked(err))) != nil {
 			return

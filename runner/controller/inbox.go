@@ -55,6 +55,10 @@ func (i *inbox) putListing(listing plan.Listing) {
 	i.put(func(i *inbox) { i.listings[listing.Fleet] = listing })
 }
 
+func (i *inbox) putFault(fault plan.FleetFault) {
+	i.put(func(i *inbox) { i.facts.Faults = append(i.facts.Faults, fault) })
+}
+
 func (i *inbox) putRequests(requests []store.StoredRequest) {
 	if len(requests) == 0 {
 		return

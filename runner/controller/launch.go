@@ -76,6 +76,7 @@ func (l *launcher) request(opened plan.LaunchOpened, description providers.Descr
 	tags[providers.TagIntent] = opened.Token
 	return providers.LaunchRequest{
 		Token: opened.Token, Offers: opened.Offers, Count: opened.Count, Need: opened.Need, Tags: tags,
+		MaxLife: plan.MaxLife(l.spec, opened.Group),
 		Bootstrap: providers.Bootstrap{
 			Bucket: url, Run: l.spec.Run, Fleet: opened.Fleet, Agents: agents,
 			Environment: map[string]string{bootstrap.VarConfig: config},

@@ -225,6 +225,9 @@ func (t *tenure) rest(ctx context.Context, wake plan.Time) error {
 
 // tick plans, journals, and only then acts.
 func (t *tenure) tick(first bool) (plan.Decision, error) {
+	if t.opts.Begins != nil {
+		t.opts.Begins()
+	}
 	facts, requests := t.inbox.take(t.at.Taken)
 	facts.Tenure = first
 	now := t.clock.now()
@@ -261,6 +264,9 @@ func (t *tenure) append(entry store.Entry) error {
 		return err
 	}
 	t.at.Pass(written)
+	if t.opts.Happened != nil {
+		t.opts.Happened(written.Events)
+	}
 	for _, key := range written.Requests {
 		t.watch.taken.Store(key, true)
 	}
@@ -310,7 +316,7 @@ func (t *tenure) keepSnapshot() {
 }
 
 // keepLast writes the snapshot of a closed run, by which it is read from then
-// on.
+// on, and takes its mark away, so that nobody looks for it any more.
 func (t *tenure) keepLast(ctx context.Context) {
 	snapshot, err := store.TakeSnapshot(t.state, t.at)
 	if err == nil {
@@ -318,5 +324,8 @@ func (t *tenure) keepLast(ctx context.Context) {
 	}
 	if err != nil {
 		t.log.Warn("the last snapshot could not be written", "error", err)
+	}
+	if err := store.UnmarkLive(ctx, t.b, t.runID); err != nil {
+		t.log.Warn("the mark of a run that is over could not be taken away", "error", err)
 	}
 }

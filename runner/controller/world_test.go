@@ -196,7 +196,7 @@ func (a *agent) live(ctx context.Context) {
 		changed = a.step(ctx) || changed
 		if changed || time.Since(a.lastBeat) > 100*time.Millisecond {
 			a.status.Beat++
-			if _, err := store.WriteStatus(ctx, a.world.b, a.status); err == nil {
+			if _, err := store.WriteStatus(ctx, a.world.b, a.status, ""); err == nil {
 				changed, a.lastBeat = false, time.Now()
 			}
 		}

@@ -24,6 +24,8 @@ type Desired struct {
 	// Acknowledged ended attempts: the controller has them in its journal, the
 	// agent drops them from its status.
 	Acknowledged []AttemptID `json:"acknowledged,omitempty"`
+	// Return: accept nothing more for now, and give back what waits for a slot.
+	Return bool `json:"return,omitempty"`
 	// Leave: end the instance when no attempt is left.
 	Leave bool `json:"leave,omitempty"`
 }

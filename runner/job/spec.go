@@ -159,6 +159,10 @@ type Timing struct {
 	Lease       Duration `json:"lease"`        // a controller that is silent for so long has lost its run
 }
 
+// Ahead is how much work, in time, an instance may hold beyond what it runs: a
+// few looks at its documents and back, so that short tasks don't wait for them.
+func (t Timing) Ahead() time.Duration { return max(500*time.Millisecond, 4*t.Poll.D()) }
+
 // Source is what the user wrote, kept so that a run can be explained.
 type Source struct {
 	File      string            `json:"file"` // as given on the command line

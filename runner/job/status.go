@@ -29,7 +29,13 @@ type Status struct {
 	Notice   *Notice         `json:"notice,omitempty"`
 	Running  []AttemptStatus `json:"running,omitempty"` // accepted and not ended
 	Ended    []AttemptEnd    `json:"ended,omitempty"`   // not acknowledged yet
-	Warnings []string        `json:"warnings,omitempty"`
+	// Slots it has: of what it is assigned it runs so many at a time, and the
+	// rest waits. 0: an agent that starts whatever it is assigned.
+	Slots int `json:"slots,omitempty"`
+	// Returned are assignments that it gives back: it has not accepted them and
+	// never will. They are listed while they are assigned.
+	Returned []AttemptID `json:"returned,omitempty"`
+	Warnings []string    `json:"warnings,omitempty"`
 	// Reason that the agent leaves, for people.
 	Reason  string    `json:"reason,omitempty"`
 	Written time.Time `json:"written"` // the agent's clock, for people

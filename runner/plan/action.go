@@ -61,6 +61,7 @@ type ActionDesired struct {
 	Instance     string
 	Attempts     []job.Assignment
 	Acknowledged []job.AttemptID
+	Return       bool
 	Leave        bool
 }
 

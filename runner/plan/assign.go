@@ -20,6 +20,9 @@ func (t *tick) assign() {
 		t.place(g, onDemand, onDemand)
 		t.place(g, onSpot, onSpot)
 		t.place(g, onSpot, onDemand)
+		t.placeAhead(g, onDemand, onDemand)
+		t.placeAhead(g, onSpot, onSpot)
+		t.placeAhead(g, onSpot, onDemand)
 	}
 }
 
@@ -35,7 +38,7 @@ func (t *tick) place(g *group, from, to int) {
 			if !ok {
 				return
 			}
-			t.assignTo(r, t.Instances[id], from == onDemand)
+			t.assignTo(r, t.Instances[id], from == onDemand, false)
 		}
 	}
 }
@@ -55,12 +58,14 @@ func (t *tick) takeReady(a *side, number int) (ref, bool) {
 	return ref{}, false
 }
 
-// assignTo gives an index's next attempt to an instance.
-func (t *tick) assignTo(r ref, inst *Instance, final bool) {
+// assignTo gives an index's next attempt to an instance, where it may wait for
+// a slot.
+func (t *tick) assignTo(r ref, inst *Instance, final, ahead bool) {
 	a := &AttemptAssigned{
 		AttemptID: job.AttemptID{Task: t.Spec.Tasks[r.task].Name, Index: int(r.index), Attempt: t.at(r).Next + 1},
 		Instance:  inst.ID,
 		Final:     final,
+		Ahead:     ahead,
 	}
 	if f := t.work.finds[r]; f != nil {
 		a.Restore, a.Damaged = f.checkpoint, f.damaged
@@ -139,7 +144,7 @@ func (t *tick) desire() {
 
 // desired is what an instance should be doing.
 func (t *tick) desired(inst *Instance) *ActionDesired {
-	d := &ActionDesired{Instance: inst.ID, Leave: inst.Ending != ""}
+	d := &ActionDesired{Instance: inst.ID, Leave: inst.Ending != "", Return: t.givesBack(inst)}
 	for _, id := range inst.Attempts {
 		if rec, r := t.live(id, inst.ID); rec != nil {
 			d.Attempts = append(d.Attempts, t.assignment(id, rec, r))

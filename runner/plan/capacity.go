@@ -201,7 +201,7 @@ func (t *tick) ownQuota(g *group, capacity providers.CapacityType, want int) boo
 	own := false
 	for i := range t.Cool {
 		c := &t.Cool[i]
-		if c.Code != providers.CodeQuota || c.Capacity != capacity || c.Until <= t.now || !slices.Contains(g.fleets, c.Fleet) {
+		if c.Code != providers.CodeQuota || !c.about(capacity) || c.Until <= t.now || !slices.Contains(g.fleets, c.Fleet) {
 			continue
 		}
 		if t.livesIn(c.Fleet) {
@@ -228,7 +228,7 @@ func (t *tick) noOffer(g *group, side int) {
 		return
 	}
 	t.giveUp(g, side, fmt.Sprintf("no fleet (%s) offers an instance with %s",
-		strings.Join(g.fleets, ", "), needText(g.need)))
+		strings.Join(g.fleets, ", "), NeedText(g.need)))
 }
 
 // giveUp moves a group's spot work to on-demand where the job file allows it,
@@ -288,7 +288,7 @@ func (t *tick) offersSpot(g *group) bool {
 func (t *tick) lastRefusal(g *group, capacity providers.CapacityType) string {
 	for i := len(t.Cool) - 1; i >= 0; i-- {
 		c := &t.Cool[i]
-		if c.Capacity == capacity && slices.Contains(g.fleets, c.Fleet) {
+		if c.about(capacity) && c.Code != codeInterrupted && slices.Contains(g.fleets, c.Fleet) {
 			return strings.Join(strings.Fields(c.Fleet+" "+c.Pool.Zone+" "+c.Pool.InstanceType), " ") + ": " + c.Message
 		}
 	}
@@ -305,8 +305,8 @@ func sizeText(bytes int64) string {
 	return strconv.FormatFloat(math.Round(float64(bytes)/(1<<30)*100)/100, 'f', -1, 64) + " GiB"
 }
 
-// needText is a need for people.
-func needText(n providers.Need) string {
+// NeedText is a need for people.
+func NeedText(n providers.Need) string {
 	var parts []string
 	if n.CPUs > 0 {
 		parts = append(parts, fmt.Sprintf("%g CPUs", n.CPUs))

@@ -197,6 +197,9 @@ func (t *tick) gone(inst *Instance, a EndAnswer) {
 		Instance: inst.ID, Evidence: evidence,
 		Cost: inst.cost(t.now),
 	}})
+	if evidence.Cause == providers.EndReclaimed || evidence.Cause == providers.EndNoticed {
+		t.interrupted(pool.fleet, pool.pool)
+	}
 	if !booted {
 		t.stillborn(inst, group, pool, evidence)
 	}

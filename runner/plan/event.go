@@ -79,7 +79,9 @@ type LaunchClosed struct {
 }
 
 // PoolCooled leaves a pool alone until a time. A part of Pool that is empty
-// means any; with an empty Pool it is the fleet's whole capacity type.
+// means any; with an empty Pool it is the fleet's whole capacity type. Capacity
+// "" is both types: a zone whose subnet has no addresses. Code is that of the
+// failure, or "interrupted": then it yields where nothing else is left.
 type PoolCooled struct {
 	Fleet    string                 `json:"fleet"`
 	Pool     providers.Pool         `json:"pool"`
@@ -174,6 +176,8 @@ type AttemptAssigned struct {
 	Damaged []string `json:"damaged,omitempty"`
 	// Final: one of the last attempts that run on-demand.
 	Final bool `json:"final,omitempty"`
+	// Ahead: it waits on its instance until a slot is free.
+	Ahead bool `json:"ahead,omitempty"`
 }
 
 // AttemptAccepted is the attempt's appearance in the instance's status; from

@@ -16,6 +16,8 @@ type Facts struct {
 	Statuses []job.Status
 	// Listings that finished.
 	Listings []Listing
+	// Faults of fleets that could not be listed.
+	Faults   []FleetFault
 	Offers   []OffersAnswer
 	Launches []LaunchAnswer
 	Ends     []EndAnswer
@@ -33,6 +35,15 @@ type Listing struct {
 	// absence.
 	Begun Time
 	Lag   Time // the provider's Description.ListLag
+}
+
+// FleetFault says that a fleet's instances could not be listed. One that no
+// repetition mends ends a run that has rented nothing, before it rents what it
+// cannot see; a run with instances goes on, as whoever controls it now may lack
+// what another has.
+type FleetFault struct {
+	Fleet string
+	Err   *providers.Error
 }
 
 // OffersAnswer answers an ActionOffers.

@@ -43,7 +43,7 @@ func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
 	}
 	x := s.at(r)
 	rec := AttemptRecord{
-		Attempt: a.Attempt, Instance: a.Instance, Final: a.Final, Assigned: stamp(at),
+		Attempt: a.Attempt, Instance: a.Instance, Final: a.Final, Ahead: a.Ahead, Assigned: stamp(at),
 		Restore: a.Restore, Damaged: a.Damaged,
 	}
 	if inst := s.Instances[a.Instance]; inst != nil {

@@ -40,7 +40,9 @@ type side struct {
 	live    int            // instances that serve, booting ones too
 	free    map[string]int // slots by instance
 	slots   int            // sum of free
-	idle    int            // instances that run nothing
+	// brisk instances may be given work ahead.
+	brisk map[string]struct{}
+	idle  int // instances that run nothing
 }
 
 const (
@@ -94,7 +96,7 @@ func newGroup(spec *job.Spec, task *job.Task) *group {
 		g.slots = 1
 	}
 	for i := range g.sides {
-		g.sides[i].free = map[string]int{}
+		g.sides[i].free, g.sides[i].brisk = map[string]int{}, map[string]struct{}{}
 	}
 	return g
 }

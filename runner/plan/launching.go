@@ -66,12 +66,20 @@ func (t *tick) rented(l *Launch, result providers.LaunchResult) {
 		t.coolPool(fleet, f)
 		cooled = cooled || t.coolsOneOf(fleet, offers)
 	}
-	if len(result.Instances) > 0 || cooled {
+	if len(result.Instances) >= l.Count || cooled {
 		return
 	}
-	// It gave nothing and blamed none of what it was offered: leave all of it.
+	// It gave too few and blamed none of what it was offered: leave what gave
+	// nothing, or else all of it, so that the rest is not asked for again and
+	// again.
+	gave := map[providers.Pool]bool{}
+	for _, inst := range result.Instances {
+		gave[inst.Offer.Pool()] = true
+	}
 	for _, o := range offers {
-		t.coolPool(fleet, providers.Failure{Pool: o.Pool(), Code: providers.CodeCapacity, Message: "the launch gave nothing"})
+		if !gave[o.Pool()] || len(gave) >= len(offers) {
+			t.coolPool(fleet, providers.Failure{Pool: o.Pool(), Code: providers.CodeCapacity, Message: "the launch gave too few"})
+		}
 	}
 }
 

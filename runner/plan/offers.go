@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -68,10 +67,7 @@ func (t *tick) offersAnswer(a OffersAnswer) {
 		return
 	}
 	q.answered, q.at, q.tries, q.offers = true, t.now, 0, slices.Clone(a.Offers)
-	slices.SortFunc(q.offers, func(a, b providers.Offer) int {
-		return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.Zone, b.Zone),
-			cmp.Compare(a.InstanceType, b.InstanceType), cmp.Compare(a.Capacity, b.Capacity))
-	})
+	slices.SortFunc(q.offers, byPrice)
 	t.lookForOnDemand(g)
 }
 
@@ -131,11 +127,25 @@ type market struct {
 	full    bool    // offers are there, and all at their limit with our instances
 	fullIn  string  // a fleet at its limit with our instances, "" none
 	never   bool    // all of it is left alone for ever
-	until   Time    // when the first cooling ends, 0: none
+	// interrupted: there is a pool that is left alone for an interruption.
+	interrupted bool
+	until       Time // when the first cooling ends, 0: none
 }
 
-// look goes through a group's fleets in their order.
+// look goes through a group's fleets in their order: what may be asked of the
+// first that has any; pools of interruptions when no fleet has another.
 func (t *tick) look(g *group, capacity providers.CapacityType) market {
+	m := t.lookFor(g, capacity, standingOpen)
+	if m.choice != nil || m.pending || !m.interrupted {
+		return m
+	}
+	if again := t.lookFor(g, capacity, StandingInterrupted); again.choice != nil {
+		return again
+	}
+	return m
+}
+
+func (t *tick) lookFor(g *group, capacity providers.CapacityType, wanted Standing) market {
 	m := market{never: true}
 	for _, fleet := range g.fleets {
 		q := t.quote(g, fleet)
@@ -148,10 +158,8 @@ func (t *tick) look(g *group, capacity providers.CapacityType) market {
 			continue
 		}
 		c := choice{fleet: fleet}
-		for _, o := range q.offers {
-			if o.Capacity == capacity {
-				t.weigh(&m, &c, o)
-			}
+		for _, p := range t.shelf(fleet, q.offers, capacity) {
+			t.weigh(&m, &c, p, wanted)
 		}
 		if len(c.offers) > 0 {
 			m.choice = &c
@@ -162,54 +170,44 @@ func (t *tick) look(g *group, capacity providers.CapacityType) market {
 	return m
 }
 
-// weigh adds an offer to the choice unless it is cooled or at its limit.
-func (t *tick) weigh(m *market, c *choice, o providers.Offer) {
+// weigh adds an offer to the choice if it has the standing that is wanted.
+func (t *tick) weigh(m *market, c *choice, p placed, wanted Standing) {
 	m.any = true
-	key := poolKey{c.fleet, o.Pool()}
-	switch until := t.cooling(key); {
-	case until < 0:
-		return
-	case until > 0:
-		m.never = false
-		if m.until == 0 || until < m.until {
-			m.until = until
+	m.never = m.never && p.standing == StandingNever
+	switch p.standing {
+	case StandingLeftAlone, StandingInterrupted:
+		m.interrupted = m.interrupted || p.standing == StandingInterrupted
+		if m.until == 0 || p.until < m.until {
+			m.until = p.until
 		}
-		return
-	}
-	m.never = false
-	if o.FleetLimit > 0 {
-		room := o.FleetLimit - t.lives(c.fleet)
-		if room <= 0 {
-			m.full = true
+	case StandingFull:
+		m.full = true
+		if p.fleetFull {
 			m.fullIn = c.fleet
-			return
-		}
-		if c.fleetRoom == 0 || room < c.fleetRoom {
-			c.fleetRoom = room
 		}
 	}
-	if o.Limit > 0 {
-		room := o.Limit - t.work.pools[key] - t.opened(key)
-		if room <= 0 {
-			m.full = true
-			return
-		}
-		if c.room >= 0 {
-			c.room += room
-		}
-	} else {
+	if p.standing != wanted {
+		return
+	}
+	if p.fleetRoom > 0 && (c.fleetRoom == 0 || p.fleetRoom < c.fleetRoom) {
+		c.fleetRoom = p.fleetRoom
+	}
+	switch {
+	case p.room < 0:
 		c.room = -1
+	case c.room >= 0:
+		c.room += p.room
 	}
 	if len(c.offers) < offersMost {
-		c.offers = append(c.offers, o)
+		c.offers = append(c.offers, p.Offer)
 	}
 }
 
 // lives counts the instances in a fleet, and those that open intents may still
 // rent.
-func (t *tick) lives(fleet string) int {
-	n := t.work.pools[poolKey{fleet: fleet}]
-	for _, l := range t.Launches {
+func (s *State) lives(fleet string) int {
+	n := s.work.pools[poolKey{fleet: fleet}]
+	for _, l := range s.Launches {
 		if l.Fleet == fleet && !l.Answered {
 			n += l.Count
 		}
@@ -218,9 +216,9 @@ func (t *tick) lives(fleet string) int {
 }
 
 // opened counts the instances that open intents may still rent in a pool.
-func (t *tick) opened(key poolKey) int {
+func (s *State) opened(key poolKey) int {
 	n := 0
-	for _, l := range t.Launches {
+	for _, l := range s.Launches {
 		if l.Fleet != key.fleet || l.Answered {
 			continue
 		}

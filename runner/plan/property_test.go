@@ -64,12 +64,16 @@ func anySpec(t *rapid.T) *job.Spec {
 		retries.MaxFailures = new(rapid.IntRange(0, 2).Draw(t, "max failures"))
 	}
 	slots := rapid.IntRange(1, 3).Draw(t, "slots")
+	timing := testTiming
+	if rapid.Bool().Draw(t, "seldom looked at") { // an attempt of a minute is short, then
+		timing.Poll = job.Duration(time.Minute)
+	}
 	return &job.Spec{
-		Run: "01k0000000000000000000test", Job: "any", Seed: 7, Timing: testTiming,
+		Run: "01k0000000000000000000test", Job: "any", Seed: 7, Timing: timing,
 		Fleets:       []job.Fleet{{Name: "one", Provider: "local"}},
 		MaxInstances: rapid.IntRange(0, 3).Draw(t, "max instances"),
 		Tasks: []job.Task{
-			{Name: "first", Count: rapid.IntRange(0, 12).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
+			{Name: "first", Count: rapid.IntRange(0, 30).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
 				Execution: job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
@@ -87,6 +91,7 @@ func TestAnyWorld(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLuck(t)
 		w := newWorld(anySpec(t), l, t.Fatalf)
+		w.queues = rapid.Bool().Draw(t, "queues")
 		for range 20 + l.below(80, "steps") {
 			by := Time(1+l.below(60, "seconds")) * time.Second
 			switch {

@@ -40,6 +40,7 @@ func (t *tick) status(st *job.Status) {
 		}
 		t.attemptReported(inst, end, nil)
 	}
+	t.returned(inst, st.Returned)
 	if w.leaving {
 		t.withdraw(inst, "its instance takes nothing new")
 	}
@@ -101,6 +102,9 @@ func (t *tick) noticed(inst *Instance, n *job.Notice) {
 	case n == nil:
 	case n.Kind == job.NoticeRebalance && inst.Notice == nil && !inst.Rebalance,
 		n.Kind != job.NoticeRebalance && !sameNotice(inst.Notice, n):
+		if n.Kind == job.NoticeInterruption {
+			t.interrupted(inst.Fleet, inst.Offer.Pool())
+		}
 		t.emit(Event{InstanceNoticed: &InstanceNoticed{Instance: inst.ID, Notice: *n}})
 	}
 }
@@ -138,6 +142,7 @@ func (t *tick) attemptReported(inst *Instance, end *job.AttemptEnd, provider *pr
 	if rec == nil {
 		return
 	}
+	t.work.watches[inst.ID].tookOne(end.Elapsed.D())
 	own := *end // else the record would keep the whole document alive
 	e := Evidence{End: &own, Provider: provider}
 	e.Silent = provider != nil && inst.Ending == EndingSilent

@@ -26,8 +26,26 @@ func Load(spec *job.Spec, snapshot []byte) (*State, error) {
 				spec.Run, n, spec.Tasks[i].Name, spec.Tasks[i].Count)
 		}
 	}
+	if err := s.misnamed(); err != nil {
+		return nil, fmt.Errorf("the snapshot of run %s is damaged: %w", spec.Run, err)
+	}
 	s.Spec = spec
 	s.prepare()
 	s.recount()
 	return s, nil
+}
+
+// misnamed is an error when a record is missing under its name, or is another's.
+func (s *State) misnamed() error {
+	for id, inst := range s.Instances {
+		if inst == nil || inst.ID != id {
+			return fmt.Errorf("there is no instance %q under that name", id)
+		}
+	}
+	for token, launch := range s.Launches {
+		if launch == nil || launch.Token != token {
+			return fmt.Errorf("there is no launch %q under that name", token)
+		}
+	}
+	return nil
 }

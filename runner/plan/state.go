@@ -118,6 +118,7 @@ type AttemptRecord struct {
 	Fleet      string             `json:"fleet"`
 	Offer      providers.Offer    `json:"offer"`
 	Final      bool               `json:"final,omitempty"`
+	Ahead      bool               `json:"ahead,omitempty"` // it waited on its instance for a slot
 	Assigned   Time               `json:"assigned"`
 	Accepted   Time               `json:"accepted,omitempty"` // 0: not yet
 	Ended      Time               `json:"ended,omitempty"`    // 0: not yet

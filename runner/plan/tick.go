@@ -117,6 +117,11 @@ func (t *tick) observe(f Facts) {
 	}) {
 		t.request(r)
 	}
+	for _, fault := range sorted(f.Faults, func(a, b FleetFault) int { return cmp.Compare(a.Fleet, b.Fleet) }) {
+		if fault.Err != nil && fault.Err.Code.Final() && len(t.Instances) == 0 && len(t.Launches) == 0 {
+			t.fail(fault.Err.Code, errorText(fault.Fleet, fault.Err))
+		}
+	}
 	for _, a := range sorted(f.Launches, func(a, b LaunchAnswer) int { return cmp.Compare(a.Token, b.Token) }) {
 		t.launchAnswer(a)
 	}

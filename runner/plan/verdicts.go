@@ -16,7 +16,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	e.Text = Explain(e)
 	ended := &AttemptEnded{
 		AttemptID: job.AttemptID{Task: task.Name, Index: int(r.index), Attempt: rec.Attempt},
-		Cost:      shareOf(inst, t.now-rec.Assigned+rec.Unattended),
+		Cost:      shareOf(inst, t.heldFor(rec, e.End)),
 		AtOnce:    failedAtOnce(v, e.End),
 	}
 	switch {
@@ -49,6 +49,20 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 			"instance %s was ended by somebody else, not by spotrelay and not by the provider (%s); resume the run when that is settled",
 			inst.ID, e.Text)}})
 	}
+}
+
+// heldFor is how long an attempt has had its slot. One that waited for it on
+// its instance did so while others had it.
+func (t *tick) heldFor(rec *AttemptRecord, end *job.AttemptEnd) Time {
+	since := rec.Assigned
+	if rec.Ahead {
+		since = max(since, rec.Accepted)
+	}
+	d := t.now - since + rec.Unattended
+	if rec.Ahead && end != nil {
+		d = min(t.now-rec.Assigned+rec.Unattended, end.Elapsed.D())
+	}
+	return d
 }
 
 // complete fills in what the controller itself knows.

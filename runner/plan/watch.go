@@ -22,6 +22,7 @@ type watch struct {
 	fencing  fencing // why evidence was asked for before an end of ours
 	idle     Time    // since when it runs nothing
 	timer    Time    // when it is looked at next
+	took     Time    // what an attempt on it takes as a rule, 0: not known
 
 	filed filed
 }
@@ -110,6 +111,9 @@ func (s *State) refile(inst *Instance) {
 			a.free[inst.ID] = free
 			a.slots += free
 		}
+		if s.ahead(inst, g) > 0 {
+			a.brisk[inst.ID] = struct{}{}
+		}
 	}
 	a.booting += f.booting
 	a.live += f.live
@@ -126,7 +130,8 @@ func (s *State) countComing(inst *Instance, f *filed) {
 	if inst.Notice == nil || inst.Notice.Kind == job.NoticeRebalance {
 		return
 	}
-	for _, id := range inst.Attempts {
+	// What waits there ahead is no reason to rent more than its slots again.
+	for _, id := range inst.Attempts[:min(len(inst.Attempts), max(inst.Slots, 1))] {
 		r, ok := s.locate(id.Task, id.Index)
 		if !ok {
 			continue
@@ -146,6 +151,7 @@ func (s *State) unfile(id string, w *watch) {
 	a := &g.sides[w.filed.side]
 	a.slots -= a.free[id]
 	delete(a.free, id)
+	delete(a.brisk, id)
 	a.booting -= w.filed.booting
 	a.live -= w.filed.live
 	a.idle -= w.filed.idle

@@ -21,12 +21,25 @@ func (w *world) live(m *vm) {
 	st := &m.status
 	if st.Beat == 0 {
 		*st = job.Status{Run: w.spec.Run, Instance: m.ID, Boot: "boot-" + m.ID, Phase: job.PhaseReady}
+		if w.queues {
+			st.Slots = m.slots
+		}
 	}
 	if m.desired != nil {
-		w.reconcile(m)
+		w.reconcile(m, true)
 	}
 	for _, a := range slices.Clone(st.Running) {
 		w.run(m, a.AttemptID)
+	}
+	for ended := -1; w.queues && w.script != nil && m.desired != nil && len(st.Ended) > ended; {
+		if slices.ContainsFunc(st.Ended, func(e job.AttemptEnd) bool { return !e.Committed }) {
+			break // first the controller hears of it
+		}
+		ended = len(st.Ended) // they are short: more than one fits into a step
+		w.reconcile(m, false)
+		for _, a := range slices.Clone(st.Running) {
+			w.run(m, a.AttemptID)
+		}
 	}
 	if m.desired != nil && m.desired.Leave && len(st.Running) == 0 {
 		st.Phase = job.PhaseLeaving
@@ -63,8 +76,9 @@ func (w *world) misfortune(m *vm) {
 	}
 }
 
-// reconcile is an agent with its desired document.
-func (w *world) reconcile(m *vm) {
+// reconcile is an agent with its desired document, which it looks at anew or
+// goes on with.
+func (w *world) reconcile(m *vm, looks bool) {
 	st := &m.status
 	st.Ended = slices.DeleteFunc(st.Ended, func(e job.AttemptEnd) bool {
 		return slices.Contains(m.desired.Acknowledged, e.AttemptID)
@@ -74,15 +88,28 @@ func (w *world) reconcile(m *vm) {
 		wanted[a.AttemptID] = a
 		known := slices.ContainsFunc(st.Running, func(r job.AttemptStatus) bool { return r.AttemptID == a.AttemptID }) ||
 			slices.ContainsFunc(st.Ended, func(e job.AttemptEnd) bool { return e.AttemptID == a.AttemptID })
-		if !known && st.Phase == job.PhaseReady {
+		switch {
+		case known || st.Phase != job.PhaseReady || m.refused[a.AttemptID]:
+		case w.queues && m.desired.Return, w.queues && looks && len(st.Running) >= m.slots && w.waitsTooLong(m, a.AttemptID):
+			m.refused[a.AttemptID] = true
+			st.Returned = append(st.Returned, a.AttemptID)
+		case w.queues && len(st.Running) >= m.slots:
+		default:
 			w.start(m, a)
 		}
 	}
+	st.Returned = slices.DeleteFunc(st.Returned, func(id job.AttemptID) bool { _, ok := wanted[id]; return !ok })
 	for _, r := range slices.Clone(st.Running) {
 		if a, ok := wanted[r.AttemptID]; !ok || a.Cancel {
 			w.stop(m, job.AttemptEnd{AttemptID: r.AttemptID, Exited: true, ExitCode: 143, SignalSent: true, Cancelled: true})
 		}
 	}
+}
+
+// waitsTooLong counts the looks at which an attempt had no slot.
+func (w *world) waitsTooLong(m *vm, id job.AttemptID) bool {
+	m.waits[id]++
+	return m.waits[id] > 3
 }
 
 // start begins an attempt, and holds the promise that no other one of its

@@ -43,6 +43,7 @@ type world struct {
 	tenure  bool
 	runs    map[string]string // index -> instance whose process runs it
 	tries   map[string]int
+	queues  bool                    // agents have what has no slot wait
 	pruned  map[string]*ActionPrune // by task
 	steps   int
 	actions []Action // of the last tick
@@ -60,6 +61,9 @@ type vm struct {
 	cause   providers.EndCause
 	doomed  int // steps until it is taken, after a notice
 	alive   map[job.AttemptID]int
+	slots   int
+	waits   map[job.AttemptID]int  // looks without a slot
+	refused map[job.AttemptID]bool // given back
 }
 
 func newWorld(spec *job.Spec, d dice, fault func(string, ...any)) *world {
@@ -124,7 +128,7 @@ func (w *world) tick() Decision {
 }
 
 func cloneStatus(s job.Status) job.Status {
-	s.Running, s.Ended = slices.Clone(s.Running), slices.Clone(s.Ended)
+	s.Running, s.Ended, s.Returned = slices.Clone(s.Running), slices.Clone(s.Ended), slices.Clone(s.Returned)
 	return s
 }
 
@@ -215,7 +219,8 @@ func (w *world) rent(l *ActionLaunch) []providers.Instance {
 		}
 		w.vms[inst.ID] = &vm{
 			Instance: inst, cause: providers.EndRunning, alive: map[job.AttemptID]int{}, doomed: -1,
-			dead: w.dice.one(15, "never boots"),
+			dead:  w.dice.one(15, "never boots"),
+			slots: l.Slots, waits: map[job.AttemptID]int{}, refused: map[job.AttemptID]bool{},
 		}
 		rented = append(rented, inst)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"strings"
 
@@ -29,10 +30,37 @@ func ReadDesired(ctx context.Context, b bucket.Bucket, run, instance string) (jo
 	if err := checkInstance(instance); err != nil {
 		return job.Desired{}, bucket.Object{}, err
 	}
-	key := DesiredKey(run, instance)
-	desired, object, err := read[job.Desired](ctx, b, key)
+	desired, object, _, err := ReadDesiredUnless(ctx, b, run, instance, "")
+	return desired, object, err
+}
+
+// ReadDesiredUnless is ReadDesired unless the document still has the version
+// given, and then reports false. It is one read, whose body is not fetched when
+// nothing has changed: a twelfth of the price of a listing.
+func ReadDesiredUnless(ctx context.Context, b bucket.Bucket, run, instance, version string) (desired job.Desired, object bucket.Object, changed bool, err error) {
+	if err := checkInstance(instance); err != nil {
+		return job.Desired{}, bucket.Object{}, false, err
+	}
+	body, object, err := b.Get(ctx, DesiredKey(run, instance), 0, -1)
+	if err != nil {
+		return job.Desired{}, object, false, err
+	}
+	defer body.Close()
+	if version != "" && object.Version == version {
+		return job.Desired{}, object, false, nil
+	}
+	desired, object, err = readDesired(body, object, run, instance)
+	return desired, object, true, err
+}
+
+func readDesired(body io.Reader, object bucket.Object, run, instance string) (job.Desired, bucket.Object, error) {
+	data, err := io.ReadAll(io.LimitReader(body, maxDocument))
+	if err != nil {
+		return job.Desired{}, object, &bucket.Error{Code: bucket.CodeUnavailable, Op: "get", Key: object.Key, Err: err}
+	}
+	desired, err := decode[job.Desired](object.Key, data)
 	if err == nil && (desired.Run != run || desired.Instance != instance) {
-		err = corrupt(key, "it is for instance %q of run %q", desired.Instance, desired.Run)
+		err = corrupt(object.Key, "it is for instance %q of run %q", desired.Instance, desired.Run)
 	}
 	return desired, object, err
 }
@@ -149,9 +177,12 @@ func ReadStatus(ctx context.Context, b bucket.Bucket, run, instance string) (job
 	return status, object, err
 }
 
-// WriteStatus writes an instance's status, whole, over whatever is there: its
-// agent is its only writer. Errors are the bucket's. May be repeated.
-func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status) (bucket.Object, error) {
+// WriteStatus writes an instance's status, whole, over the one that its agent,
+// its only writer, wrote last: version is that one's, "" when none is known. A
+// write that its agent was told had failed may still have its effect, and long
+// after the next one; being conditional, it cannot bury that. Errors are the
+// bucket's. May be repeated.
+func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status, version string) (bucket.Object, error) {
 	if err := checkInstance(status.Instance); err != nil {
 		return bucket.Object{}, err
 	}
@@ -160,7 +191,31 @@ func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status) (bucke
 	if err != nil {
 		return bucket.Object{}, err
 	}
-	return writeObject(ctx, b, StatusKey(status.Run, status.Instance), data, bucket.Condition{})
+	key := StatusKey(status.Run, status.Instance)
+	for range swaps {
+		cond := bucket.IfAbsent()
+		if version != "" {
+			cond = bucket.IfVersion(version)
+		}
+		object, putErr := writeObject(ctx, b, key, data, cond)
+		if putErr == nil || !errors.Is(putErr, bucket.ErrConflict) && !errors.Is(putErr, bucket.ErrNotFound) {
+			return object, putErr
+		}
+		// One of our own that was held to have failed, or an earlier life's.
+		err = putErr
+		found, object, readErr := readObject(ctx, b, key)
+		switch {
+		case errors.Is(readErr, bucket.ErrNotFound):
+			version = ""
+		case readErr != nil:
+			return bucket.Object{}, readErr
+		case bytes.Equal(found, data):
+			return object, nil
+		default:
+			version = object.Version
+		}
+	}
+	return bucket.Object{}, err
 }
 
 // Document is one document of an instance, as a listing shows it.
@@ -196,4 +251,16 @@ func checkInstance(instance string) error {
 		Code: bucket.CodeInvalid, Op: "open", Key: instance,
 		Err: fmt.Errorf("%q cannot be the id of an instance: it is empty or has a slash", instance),
 	}
+}
+
+// DecodeDesired reads a desired document; key is for the error. Errors:
+// ErrVersion, ErrCorrupt.
+func DecodeDesired(key string, data []byte) (job.Desired, error) {
+	return decode[job.Desired](key, data)
+}
+
+// DecodeStatus reads a status document; key is for the error. Errors:
+// ErrVersion, ErrCorrupt.
+func DecodeStatus(key string, data []byte) (job.Status, error) {
+	return decode[job.Status](key, data)
 }

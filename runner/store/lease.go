@@ -34,6 +34,9 @@ type Holder struct {
 	// Namespace of its process ids; "": unknown.
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"` // for people: user@host, "ci"
+	// Controller is the id of the serving controller that it belongs to; "":
+	// it carries this run alone.
+	Controller string `json:"controller,omitempty"`
 }
 
 // ReadLease reads a run's lease, with the object whose Version SwapLease

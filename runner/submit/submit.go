@@ -85,6 +85,9 @@ func Submit(ctx context.Context, opts Options) (string, error) {
 			return "", err
 		}
 	}
+	if err := store.MarkLive(ctx, opts.Bucket, spec.Run); err != nil {
+		return "", err
+	}
 	return spec.Run, store.WriteSpec(ctx, opts.Bucket, spec)
 }
 

@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -32,14 +33,9 @@ func (p program) binary(t testing.TB) string {
 	if wish == "0" {
 		t.Skipf("%s=0: without %s", Variable, p.name)
 	}
-	cache, err := os.UserCacheDir()
+	dir, file, err := p.place()
 	if err != nil {
 		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "spotrelay-test", p.name+"-"+p.version+"-"+runtime.Version())
-	file := filepath.Join(dir, p.name)
-	if runtime.GOOS == "windows" {
-		file += ".exe"
 	}
 	if _, err := os.Stat(file); err == nil {
 		return file
@@ -49,15 +45,44 @@ func (p program) binary(t testing.TB) string {
 	if wish != "1" {
 		t.Skipf("%s has not been built: run `make test-buckets`, or set %s=1", p.name, Variable)
 	}
-	if err := p.build(t, dir, file); err != nil {
+	if err := p.build(t.Context(), t.Logf, dir, file); err != nil {
 		t.Fatalf("build %s: %v", p.name, err)
 	}
 	return file
 }
 
+// place is where the binary of p lies, built or not, and its folder.
+func (p program) place() (dir, file string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", "", err
+	}
+	dir = filepath.Join(cache, "spotrelay-test", p.name+"-"+p.version+"-"+runtime.Version())
+	file = filepath.Join(dir, p.name)
+	if runtime.GOOS == "windows" {
+		file += ".exe"
+	}
+	return dir, file, nil
+}
+
+// S3Program is the path of the S3 server's program, for who starts it without
+// a test. It is built where it is missing and build is set; logf is told so.
+// Errors: fs.ErrNotExist where it is missing, and those of the build. May be
+// repeated.
+func S3Program(ctx context.Context, build bool, logf func(string, ...any)) (string, error) {
+	dir, file, err := versitygw.place()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(file); err == nil || !build {
+		return file, err
+	}
+	return file, versitygw.build(ctx, logf, dir, file)
+}
+
 // build makes file below dir. Test processes that want the same one wait for
 // the first of them.
-func (p program) build(t testing.TB, dir, file string) error {
+func (p program) build(ctx context.Context, logf func(string, ...any), dir, file string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -75,12 +100,12 @@ func (p program) build(t testing.TB, dir, file string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(staging) }() // it is in a cache
-	t.Logf("building %s@%s, once", p.path, p.version)
-	install := exec.CommandContext(t.Context(), "go", "install", "-trimpath", p.path+"@"+p.version)
+	logf("building %s@%s, once", p.path, p.version)
+	install := exec.CommandContext(ctx, "go", "install", "-trimpath", p.path+"@"+p.version)
 	install.Dir = staging
 	install.Env = append(os.Environ(), "GOBIN="+staging, "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := install.CombinedOutput(); err != nil {
-		t.Logf("%s", out)
+		logf("%s", out)
 		return err
 	}
 	return os.Rename(filepath.Join(staging, filepath.Base(file)), file)

@@ -22,26 +22,42 @@ const (
 	ports = 3
 )
 
-// start runs command, which it is given a port for, until the test ends, and
-// returns the host and port once probe says that it answers.
-func start(t testing.TB, command func(port string) *exec.Cmd, probe func(ctx context.Context, hostport string) error) string {
+// launch is how a server is started on a port of loopback, and how it is known
+// to answer.
+type launch struct {
+	command func(port string) *exec.Cmd
+	probe   func(ctx context.Context, hostport string) error
+}
+
+// start runs a server until the test ends, and returns its host and port once
+// it answers.
+func start(t testing.TB, l launch) string {
+	t.Helper()
+	p, port := startProcess(t, l)
+	t.Cleanup(p.stop)
+	return hostport(port)
+}
+
+// startProcess starts a server on a port that is free.
+func startProcess(t testing.TB, l launch) (*process, string) {
 	t.Helper()
 	var err error
 	for range ports {
 		port := freePort(t)
-		p := &process{command: command(port), done: make(chan struct{})}
+		p := &process{command: l.command(port), done: make(chan struct{})}
 		if err = p.start(); err == nil {
-			if err = p.wait(t.Context(), net.JoinHostPort("127.0.0.1", port), probe); err == nil {
-				t.Cleanup(p.stop)
-				return net.JoinHostPort("127.0.0.1", port)
+			if err = p.wait(t.Context(), hostport(port), l.probe); err == nil {
+				return p, port
 			}
 		}
 		p.stop()
 		t.Logf("%s did not start: %v\n%s", p.command.Path, err, p.output.String())
 	}
 	t.Fatalf("no server after %d tries: %v", ports, err)
-	return ""
+	return nil, ""
 }
+
+func hostport(port string) string { return net.JoinHostPort("127.0.0.1", port) }
 
 func freePort(t testing.TB) string {
 	t.Helper()

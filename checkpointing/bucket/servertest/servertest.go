@@ -40,31 +40,44 @@ type Server struct {
 // not nil, and gives this process the credentials for it and no others.
 func StartS3(t *testing.T, authority *Authority) *Server {
 	t.Helper()
+	address := start(t, launchS3(t, authority, t.TempDir()))
+	giveCredentials(t, authority)
+	return &Server{Endpoint: authority.scheme() + "://" + address, store: "s3"}
+}
+
+// launchS3 is an S3 server that keeps its objects below root.
+func launchS3(t *testing.T, authority *Authority, root string) launch {
+	t.Helper()
 	binary := versitygw.binary(t)
-	root := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, Bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	command := func(port string) *exec.Cmd {
-		args := []string{"--port", "127.0.0.1:" + port, "--keep-alive", "--quiet"}
-		if authority != nil {
-			args = append(args, "--cert", authority.CertFile, "--key", authority.KeyFile)
-		}
-		c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, append(args, "posix", root)...)
-		c.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
-		return c
-	}
 	client := authority.client()
-	address := start(t, command, func(ctx context.Context, hostport string) error {
-		return request(ctx, client, http.MethodGet, authority.scheme()+"://"+hostport+"/", "")
-	})
+	return launch{
+		command: func(port string) *exec.Cmd {
+			args := []string{"--port", "127.0.0.1:" + port, "--keep-alive", "--quiet"}
+			if authority != nil {
+				args = append(args, "--cert", authority.CertFile, "--key", authority.KeyFile)
+			}
+			c := exec.CommandContext(context.WithoutCancel(t.Context()), binary, append(args, "posix", root)...)
+			c.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
+			return c
+		},
+		probe: func(ctx context.Context, hostport string) error {
+			return request(ctx, client, http.MethodGet, authority.scheme()+"://"+hostport+"/", "")
+		},
+	}
+}
+
+// giveCredentials gives this process those of the S3 server and no others.
+func giveCredentials(t *testing.T, authority *Authority) {
+	t.Helper()
 	IsolateAWS(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", SecretKey)
 	if authority != nil {
 		t.Setenv("AWS_CA_BUNDLE", authority.CAFile)
 	}
-	return &Server{Endpoint: authority.scheme() + "://" + address, store: "s3"}
 }
 
 // IsolateAWS hides what this machine knows of AWS, for the time of the test.
@@ -99,9 +112,9 @@ func StartGCS(t *testing.T, authority *Authority) *Server {
 		return exec.CommandContext(context.WithoutCancel(t.Context()), binary, args...)
 	}
 	client := authority.client()
-	address := start(t, command, func(ctx context.Context, hostport string) error {
+	address := start(t, launch{command, func(ctx context.Context, hostport string) error {
 		return request(ctx, client, http.MethodPost, authority.scheme()+"://"+hostport+"/storage/v1/b?project=test", `{"name":"`+Bucket+`"}`)
-	})
+	}})
 	t.Setenv("STORAGE_EMULATOR_HOST", "")
 	return &Server{Endpoint: authority.scheme() + "://" + address, store: "gs"}
 }

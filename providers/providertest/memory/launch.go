@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/spotrelay/spotrelay/providers"
@@ -141,4 +142,19 @@ func (p *Provider) Foreign(fleet string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.create(fleet, p.market()[0], providers.LaunchRequest{Tags: map[string]string{"owner": "somebody"}, MaxLife: time.Hour})
+}
+
+// Living are the ids of a fleet's instances that have not ended, whatever their
+// tags, in order.
+func (p *Provider) Living(fleet string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.advance()
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(p.instances)) {
+		if i := p.instances[id]; i.fleet == fleet && i.cause == "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

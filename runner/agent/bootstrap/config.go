@@ -6,6 +6,8 @@ package bootstrap
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spotrelay/spotrelay/providers"
 	"github.com/spotrelay/spotrelay/runner/job"
@@ -21,9 +23,9 @@ const (
 	VarMetadata = "SPOTRELAY_METADATA"
 	// VarUploadLimit bounds sending, in bytes a second, set by the provider.
 	VarUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
-	// VarNoticeLead is how long ahead this instance's notice comes, "30s", set
-	// by a provider whose fleets differ in that; otherwise it is that of the
-	// notice probe's sources.
+	// VarNoticeLead is how long ahead this instance's interruption notice comes,
+	// "30s", set by a provider whose fleets differ in that; otherwise it is the
+	// Lead of the probe's sources.
 	VarNoticeLead = "SPOTRELAY_NOTICE_LEAD"
 	// VarHome is the folder the agent works in, set by the provider; default
 	// /var/lib/spotrelay.
@@ -40,6 +42,22 @@ type Config struct {
 	Timing  job.Timing             `json:"timing"`
 	Notice  *providers.NoticeProbe `json:"notice,omitempty"`
 	Leave   providers.Leave        `json:"leave"`
+}
+
+// SetNoticeLead says how long an interruption notice without a deadline leaves.
+// What is not an interruption keeps its lead.
+func (c *Config) SetNoticeLead(lead time.Duration) {
+	if c.Notice == nil {
+		return
+	}
+	probe := *c.Notice
+	probe.Sources = slices.Clone(probe.Sources)
+	for i := range probe.Sources {
+		if probe.Sources[i].Kind == string(job.NoticeInterruption) {
+			probe.Sources[i].Match.Lead = lead
+		}
+	}
+	c.Notice = &probe
 }
 
 // Encode is the Config as the value of VarConfig.

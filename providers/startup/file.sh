@@ -1,0 +1,2 @@
+# from_file PATH FILE
+from_file() { cp "$1" "$2"; }

@@ -1,0 +1,287 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/buckettest/memory"
+	"github.com/spotrelay/spotrelay/runner/controller"
+	"github.com/spotrelay/spotrelay/runner/job"
+	"github.com/spotrelay/spotrelay/runner/plan"
+	"github.com/spotrelay/spotrelay/runner/store"
+)
+
+const (
+	// leaseTime of the simulated runs.
+	leaseTime = 15 * time.Second
+	// stormy is how long faults happen; then the world is perfect, and the run
+	// must end.
+	stormy = 8 * time.Hour
+	// calm is how long the run may take from then on.
+	calm = 3 * 24 * time.Hour
+)
+
+// World is one run with everything around it.
+type World struct {
+	seed    Seed
+	rates   Faults
+	spec    *job.Spec
+	bucket  *memory.Bucket
+	cloud   *cloud
+	witness *witness
+	home    string // the folder of all machines
+	began   time.Time
+	listLag time.Duration
+	// agent is what machines run.
+	agent func(ctx context.Context, m *machine)
+
+	ctx  context.Context
+	end  context.CancelFunc
+	work sync.WaitGroup
+
+	mu          sync.Mutex
+	history     []string
+	first       string // the first violation
+	controllers int
+	over        bool // no more faults
+}
+
+// newWorld makes a world on virtual time; home is an empty folder.
+func newWorld(ctx context.Context, seed Seed, spec *job.Spec, rates Faults, home string) *World {
+	w := &World{seed: seed, rates: rates, spec: spec, bucket: memory.New("sim"), home: home, began: time.Now(), listLag: rates.ListLag}
+	w.ctx, w.end = context.WithCancel(ctx)
+	w.cloud = newCloud(w)
+	w.witness = newWitness(w)
+	w.agent = w.runAgent
+	w.cloud.boot = func(ctx context.Context, m *machine) { w.agent(ctx, m) }
+	return w
+}
+
+// faults are the rates of this moment.
+func (w *World) faults() Faults {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return Faults{}
+	}
+	return w.rates
+}
+
+// tell adds a line to the history.
+func (w *World) tell(format string, args ...any) {
+	line := fmt.Sprintf("%10s  ", time.Since(w.began).Round(time.Millisecond)) + fmt.Sprintf(format, args...)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.history = append(w.history, line)
+}
+
+// violated notes that a promise was broken.
+func (w *World) violated(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.tell("BROKEN: %s", text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.first == "" {
+		w.first = text
+	}
+}
+
+// broken is the first promise that was broken, "" for none.
+func (w *World) broken() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.first
+}
+
+// wait waits, and is false when ctx ended first.
+func (w *World) wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// later does something after a while, whoever wanted it may be gone by then.
+func (w *World) later(after time.Duration, do func()) {
+	w.work.Go(func() {
+		if w.wait(w.ctx, after) {
+			do()
+		}
+	})
+}
+
+// submit writes what a submission writes.
+func (w *World) submit() error {
+	if _, err := bucket.Identify(w.ctx, w.bucket); err != nil {
+		return err
+	}
+	if err := store.MarkLive(w.ctx, w.bucket, w.spec.Run); err != nil {
+		return err
+	}
+	return store.WriteSpec(w.ctx, w.bucket, w.spec)
+}
+
+// run carries the run to its end, by as many controllers as it takes, and then
+// looks whether every promise was kept.
+func (w *World) run() error {
+	defer w.close()
+	if err := w.submit(); err != nil {
+		return err
+	}
+	w.work.Go(func() {
+		if w.wait(w.ctx, stormy) {
+			w.mu.Lock()
+			w.over = true
+			w.mu.Unlock()
+			w.tell("the storm is over")
+		}
+	})
+	done := make(chan struct{})
+	w.work.Go(func() { w.keepControlled(done) })
+	w.work.Go(w.startOthers)
+	w.work.Go(w.attend)
+	select {
+	case <-done:
+	case <-time.After(stormy + calm):
+		w.violated("the run has not ended %s after the last fault", calm)
+		return nil
+	}
+	w.afterwards()
+	return nil
+}
+
+// close ends all that lives.
+func (w *World) close() {
+	w.end()
+	w.work.Wait()
+}
+
+// keepControlled starts a controller whenever the one before is gone, until the
+// run is closed.
+func (w *World) keepControlled(done chan<- struct{}) {
+	defer close(done)
+	for n := 1; w.ctx.Err() == nil; n++ {
+		if w.control(w.ctx) {
+			return
+		}
+		if !w.wait(w.ctx, w.seed.span(0, 2*time.Minute, "absence", n)) {
+			return
+		}
+	}
+}
+
+// startOthers starts further controllers beside, as several attaches do.
+func (w *World) startOthers() {
+	for n := 1; ; n++ {
+		rate := w.faults().SecondOne
+		if rate == 0 || !w.wait(w.ctx, w.seed.wait(rate, "second", n)) {
+			return
+		}
+		ctx, cancel := context.WithTimeout(w.ctx, w.seed.span(time.Minute, 2*time.Hour, "second for", n))
+		w.work.Go(func() {
+			defer cancel()
+			w.control(ctx)
+		})
+	}
+}
+
+// attend is the user who looks in now and then, and lets a run go on that is
+// held since somebody else ended an instance.
+func (w *World) attend() {
+	for n := 1; w.wait(w.ctx, w.seed.span(10*time.Minute, time.Hour, "look", n)); n++ {
+		if held := w.witness.held(); held == "" {
+			continue
+		}
+		if _, err := store.PutRequest(w.ctx, w.bucket, w.spec.Run, plan.Request{Kind: plan.RequestResume, By: "attendant"}); err == nil {
+			w.tell("the user resumes the run")
+		}
+	}
+}
+
+// control is one controller's life; it is true when the run is closed.
+func (w *World) control(ctx context.Context) (closed bool) {
+	w.mu.Lock()
+	w.controllers++
+	name := fmt.Sprintf("controller-%d", w.controllers)
+	w.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a := newActor(w, controllerKind, name, cancel)
+	w.tell("%s begins", name)
+	err := controller.Run(ctx, controller.Options{
+		Bucket: &storage{actor: a, under: w.bucket}, Run: w.spec.Run, Providers: &api{actor: a, cloud: w.cloud},
+		Log: w.logger(name), Name: name, Wait: true,
+	})
+	w.tell("%s ends: %v", name, err)
+	return err == nil
+}
+
+// logger writes warnings into the history.
+func (w *World) logger(name string) *slog.Logger {
+	return slog.New(slog.NewTextHandler(&teller{w: w, name: name}, &slog.HandlerOptions{
+		Level: slog.LevelError,
+		ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
+			if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == "run") {
+				return slog.Attr{}
+			}
+			return attr
+		},
+	}))
+}
+
+// teller is a writer to the history.
+type teller struct {
+	w    *World
+	name string
+}
+
+func (t *teller) Write(line []byte) (int, error) {
+	t.w.tell("%s says %s", t.name, bytes.TrimSpace(line))
+	return len(line), nil
+}
+
+// story is the history, shortened in the middle.
+func (w *World) story(most int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lines := w.history
+	if len(lines) > most {
+		cut := fmt.Sprintf("            ... %d lines ...", len(lines)-most)
+		lines = append(append(append([]string{}, lines[:most/4]...), cut), lines[len(lines)-most*3/4:]...)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// afterwards waits until what must follow the end of a run has, and looks at
+// what is left.
+func (w *World) afterwards() {
+	// What was on its way when the run closed arrives, and is ended by the
+	// next sweep; agents that nobody controls end themselves.
+	deadline := time.Now().Add(2*time.Hour + w.spec.Timing.OrphanGrace.D())
+	for len(w.cloud.alive()) > 0 && time.Now().Before(deadline) {
+		if !w.wait(w.ctx, time.Minute) {
+			return
+		}
+		w.sweep()
+	}
+	if left := w.cloud.alive(); len(left) > 0 {
+		w.violated("instances are left behind: %v", left)
+	}
+	w.witness.finally()
+}
+
+func (w *World) tempHome(m *machine) (string, error) {
+	home := fmt.Sprintf("%s/%s", w.home, m.ID)
+	return home, os.MkdirAll(home, 0o755)
+}
