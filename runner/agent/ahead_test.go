@@ -27,7 +27,8 @@ type gate struct {
 	shut   bool
 	held   chan struct{} // gets one for each pack that is held up
 	broken int           // packs whose sending was ended
-	commit chan time.Time // gets the times at which checkpoints were committed; may be nil
+	// commit gets the times at which checkpoints were committed; may be nil.
+	commit chan time.Time
 }
 
 func (g *gate) bytes() int64 {

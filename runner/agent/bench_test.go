@@ -3,28 +3,85 @@
 package agent
 
 import (
-	"bufio"
-	"crypto/sha256"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"text/tabwriter"
 	"time"
 
-	"github.com/spotrelay/spotrelay/runner/agent/control"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	_ "github.com/spotrelay/spotrelay/checkpointing/bucket/s3bucket" // opens s3://
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/servertest"
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
-var benchGiB = flag.Float64("gib", 1, "size of the checkpoint directory in BenchmarkNotice, in GiB")
+// What the agent is measured by: make bench-agent.
+var (
+	benchGiB    = flag.Float64("gib", 1, "size of the checkpoint directory in BenchmarkNotice, in GiB")
+	benchRounds = flag.Int("rounds", 3, "notices in BenchmarkNotice")
+	benchPairs  = flag.Int("pairs", 6, "pairs of turns in BenchmarkAheadCost")
+	benchTurn   = flag.Duration("turn", 2*time.Second, "length of a turn in BenchmarkAheadCost")
+)
 
-const benchFiles = 4
+// figures is the table that is printed at the end.
+var figures [][]string
+
+// figure adds a row: the median of the values, the least and the greatest.
+func figure(b *testing.B, what, unit, goal string, values []float64) {
+	slices.Sort(values)
+	b.ReportMetric(0, "ns/op") // which would count the preparations
+	b.ReportMetric(median(values), unit)
+	figures = append(figures, []string{
+		what, show(median(values)) + " " + unit, show(values[0]) + " to " + show(values[len(values)-1]), goal,
+	})
+}
+
+// median of sorted values.
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+func show(value float64) string { return strconv.FormatFloat(value, 'f', 2, 64) }
+
+// printFigures prints the table, if anything was measured.
+func printFigures() {
+	if len(figures) == 0 {
+		return
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nWHAT\tMEDIAN\tRANGE\tGOAL")
+	for _, row := range figures {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush() // to the terminal
+}
+
+// benchBucket is a bucket on a real S3 server on loopback, over TLS, or a
+// folder.
+func benchBucket(b *testing.B, kind string) bucket.Bucket {
+	b.Helper()
+	if kind == "folder" {
+		opened, _ := folderBucket(b)
+		return opened
+	}
+	authority, err := servertest.NewAuthority(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	opened, err := bucket.Open(b.Context(), servertest.StartS3(b, authority).URL("acme/spotrelay"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { opened.Close() })
+	return opened
+}
 
 // fill writes random files of the size together.
 func (r *rig) fill(dir string, files int, size int64) {
@@ -48,13 +105,17 @@ func (r *rig) fill(dir string, files int, size int64) {
 	}
 }
 
-// change overwrites a share of each file in regions of a megabyte.
-func (r *rig) change(dir string, share float64, round int) (changed int64) {
+// change overwrites one hundredth of each file, in regions of a megabyte.
+func (r *rig) change(dir string) (changed int64) {
 	r.Helper()
-	source := rand.NewChaCha8([32]byte{2, byte(round)})
+	paths, err := filepath.Glob(filepath.Join(dir, "weights-*"))
+	if err != nil || len(paths) == 0 {
+		r.Fatal("no files to change: ", err)
+	}
+	source := rand.NewChaCha8([32]byte{2})
 	block := make([]byte, megabyte)
-	for i := range benchFiles {
-		f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("weights-%d", i)), os.O_WRONLY, 0)
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -62,9 +123,7 @@ func (r *rig) change(dir string, share float64, round int) (changed int64) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		regions := info.Size() / megabyte
-		step := int64(1 / share)
-		for at := int64(round) % step; at < regions; at += step {
+		for at := int64(1); at < info.Size()/megabyte; at += 100 {
 			_, _ = source.Read(block)
 			if _, err := f.WriteAt(block, at*megabyte); err != nil {
 				r.Fatal(err)
@@ -78,52 +137,73 @@ func (r *rig) change(dir string, share float64, round int) (changed int64) {
 	return changed
 }
 
-// BenchmarkNotice measures the time from a notice to the committed manifest, of
-// a directory of which one hundredth has changed since the last background
-// copy. The bucket is a folder: go test -run ^$ -bench Notice ./runner/agent
-// -args -gib 4
+// noticed is what one notice took.
+type noticed struct{ seconds, changed, sent float64 }
+
+// BenchmarkNotice measures the time from the moment at which the metadata
+// service says that the instance is taken away to the committed manifest, of a
+// directory of which one hundredth, spread over all its files, has changed since
+// the last background copy. The bucket is on a real S3 server, over TLS, which
+// shares the machine.
 func BenchmarkNotice(b *testing.B) {
-	for b.Loop() {
-		b.StopTimer()
-		say, option := metadata(b, job.NoticeInterruption)
-		g := newGate(b)
-		g.commit = make(chan time.Time, 10)
-		r := newRigOn(b, g, option)
-		r.agent.courier.mu.Lock()
-		r.agent.courier.rest, r.agent.courier.most = 200*time.Millisecond, 1<<40
-		r.agent.courier.mu.Unlock()
-		r.agent.bandwidth.measured(1<<40, time.Second) // a quarter of it is enough, too
-		a := helper("finish-saved", withCheckpoint)
-		r.assign(a)
-		r.running(a.AttemptID)
-		dir := filepath.Join(r.work(a.AttemptID), "ckpt")
-		size := int64(*benchGiB * (1 << 30))
-		r.fill(dir, benchFiles, size)
-		patiently(b, "the background copy", func() bool {
-			s := r.attempt(a.AttemptID).savers[0]
-			s.look(b.Context())
-			f, ok := s.forecast()
-			return ok && f.Unsent == 0 && f.Bytes >= size
+	var seconds, changed, sent []float64
+	for range *benchRounds {
+		b.Run("round", func(b *testing.B) {
+			for range b.N {
+				n := oneNotice(b)
+				seconds, changed, sent = append(seconds, n.seconds), append(changed, n.changed), append(sent, n.sent)
+			}
 		})
-		before := g.bytes()
-		release := r.agent.courier.hold() // no background copy from here on
-		changed := r.change(dir, 0.01, 1)
-		begun := time.Now()
-		b.StartTimer()
-		say(noticeIn(30 * time.Second))
-		go func() {
-			// The notice ends the task; the last save does not wait for this.
-			release()
-		}()
-		committed := <-g.commit
-		b.StopTimer()
-		b.ReportMetric(committed.Sub(begun).Seconds(), "s/notice-to-commit")
-		b.ReportMetric(float64(changed)/megabyte, "MiB-changed")
-		b.ReportMetric(float64(g.bytes()-before)/megabyte, "MiB-sent")
-		b.ReportMetric(peakMemory(), "MiB-peak")
-		r.end(a.AttemptID)
-		b.StartTimer()
 	}
+	if len(seconds) == 0 {
+		b.Skip("no round was made")
+	}
+	what := fmt.Sprintf("of %g GiB, ", *benchGiB)
+	figure(b, what+"from the notice to the committed manifest", "s", "under 2 s", seconds)
+	figure(b, what+"changed since the background copy", "MiB", "", changed)
+	figure(b, what+"sent after the notice", "MiB", "", sent)
+	figure(b, what+"peak memory of the agent", "MiB", "", []float64{peakMemory()})
+}
+
+func oneNotice(b *testing.B) noticed {
+	say, option := metadata(b, job.NoticeInterruption)
+	g := &gate{Bucket: benchBucket(b, "S3"), commit: make(chan time.Time, 1)}
+	r := newRigOn(b, g, option)
+	// The background copy as fast as it can, to have it behind us.
+	r.agent.courier.mu.Lock()
+	r.agent.courier.most = 1 << 40
+	r.agent.courier.mu.Unlock()
+	r.agent.bandwidth.measured(1<<40, time.Second)
+	a := helper("finish-saved", withCheckpoint)
+	r.assign(a)
+	r.running(a.AttemptID)
+	dir := filepath.Join(r.work(a.AttemptID), "ckpt")
+	size := int64(*benchGiB * (1 << 30))
+	r.fill(dir, 4, size)
+	s := r.attempt(a.AttemptID).savers[0]
+	patiently(b, "the background copy", func() bool {
+		s.look(b.Context())
+		f, ok := s.forecast()
+		return ok && f.Unsent == 0 && f.Bytes >= size
+	})
+	release := r.agent.courier.hold() // no background copy of what changes now
+	defer release()
+	changed := r.change(dir)
+	before := g.bytes()
+	begun := time.Now()
+	say(noticeIn(30 * time.Second))
+	release()
+	var committed time.Time
+	select {
+	case committed = <-g.commit:
+	case <-time.After(5 * time.Minute):
+		b.Fatal("nothing was committed")
+	}
+	end := r.end(a.AttemptID)
+	if end.Saved == nil || end.Saved.Bytes < size {
+		b.Fatalf("the attempt ended with %+v", end)
+	}
+	return noticed{committed.Sub(begun).Seconds(), float64(changed) / megabyte, float64(g.bytes()-before) / megabyte}
 }
 
 // patiently waits as long as a background copy may take.
@@ -134,7 +214,7 @@ func patiently(b *testing.B, what string, condition func() bool) {
 	defer tick.Stop()
 	for !condition() {
 		if time.Now().After(deadline) {
-			b.Fatal(what, "did not come")
+			b.Fatal(what, " did not come")
 		}
 		<-tick.C
 	}
@@ -152,113 +232,4 @@ func peakMemory() float64 {
 		return 0
 	}
 	return kilobytes / 1024
-}
-
-// compute is the task that BenchmarkAheadCost disturbs.
-func compute() {
-	var done atomic.Int64
-	for range runtime.GOMAXPROCS(0) {
-		go func() {
-			block := make([]byte, 16<<10)
-			for {
-				sum := sha256.Sum256(block)
-				copy(block, sum[:])
-				done.Add(1)
-			}
-		}()
-	}
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		fmt.Println(done.Load())
-	}
-}
-
-// computing is a task that runs beside the agent.
-type computing struct {
-	ask    *os.File
-	answer *bufio.Scanner
-}
-
-func newComputing(b *testing.B) *computing {
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	in, ask, err := os.Pipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), helperVariable+"=compute")
-	cmd.Stdin = in
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	in.Close()
-	b.Cleanup(func() {
-		ask.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	return &computing{ask: ask, answer: bufio.NewScanner(out)}
-}
-
-// rate is how much it does a second during so long.
-func (c *computing) rate(b *testing.B, during time.Duration) float64 {
-	before, begun := c.done(b), time.Now()
-	timer := time.NewTimer(during)
-	<-timer.C
-	after := c.done(b)
-	return (after - before) / time.Since(begun).Seconds()
-}
-
-func (c *computing) done(b *testing.B) float64 {
-	if _, err := c.ask.WriteString("\n"); err != nil || !c.answer.Scan() {
-		b.Fatal("the task does not answer: ", err)
-	}
-	n, err := strconv.ParseFloat(c.answer.Text(), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return n
-}
-
-// BenchmarkAheadCost measures what copying ahead takes from a task that computes
-// on all processors meanwhile: turns with it and turns without, one after the
-// other. The task, the agent and the bucket's folder share the machine.
-func BenchmarkAheadCost(b *testing.B) {
-	const turns, turn = 10, time.Second
-	for b.Loop() {
-		g := newGate(b)
-		r := newRigOn(b, g)
-		a := helper("wait", withCheckpoint)
-		r.assign(a)
-		r.running(a.AttemptID)
-		r.agent.bandwidth.measured(1<<30, time.Second)
-		dir := filepath.Join(r.work(a.AttemptID), "ckpt")
-		release := r.agent.courier.hold()
-		r.fill(dir, 100, turns*2*int64(runtime.GOMAXPROCS(0))*aheadPerCore)
-		task := newComputing(b)
-		task.rate(b, turn) // to warm up, and for the files to rest
-		var with, without float64
-		sent := int64(0)
-		for i := range turns {
-			if i > 0 {
-				release = r.agent.courier.hold()
-			}
-			without += task.rate(b, turn)
-			release()
-			before := g.bytes()
-			with += task.rate(b, turn)
-			sent += g.bytes() - before
-		}
-		b.ReportMetric((1-with/without)*100, "%-taken-from-the-task")
-		b.ReportMetric(float64(sent)/megabyte/turns/turn.Seconds(), "MiB/s-ahead")
-		b.ReportMetric(0, "ns/op")
-		r.ask(a.AttemptID, control.OpStatus)
-	}
 }

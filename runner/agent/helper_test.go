@@ -35,7 +35,9 @@ func TestMain(m *testing.M) {
 		program(words[1:])
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	printFigures()
+	os.Exit(code)
 }
 
 var helpers = map[string]func(args []string){
@@ -158,8 +160,6 @@ var helpers = map[string]func(args []string){
 		ready()
 		forever()
 	},
-	// compute works on all processors, and tells for each line how much it has
-	// done by then.
 	"compute": func([]string) { compute() },
 	// agent is the agent itself, to be killed.
 	"agent": func(args []string) { helperAgent(args) },

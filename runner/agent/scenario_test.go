@@ -637,7 +637,7 @@ func TestKilledInTheMiddleOfASave(t *testing.T) {
 			_ = cmd.Wait()
 		}
 	}()
-	r := &rig{T: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
+	r := &rig{TB: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
 	a := helper("progress 1000", withCheckpoint)
 	r.assign(a)
 	r.running(a.AttemptID)
@@ -750,7 +750,7 @@ func TestReaping(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Skip("no process of its own namespace can be started here: ", err)
 	}
-	r := &rig{T: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
+	r := &rig{TB: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
 	var assignments []job.Assignment
 	for i := range 20 {
 		command := []string{"sh", "-c", "(sleep 0.01; sleep 0.01) & (setsid sleep 100 &) ; exit 7"}
