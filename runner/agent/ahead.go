@@ -19,7 +19,7 @@ const (
 	// aheadPerCore bytes a second are read and sent at most for each processor:
 	// reading a GiB takes one for a quarter to half a second, sending it over
 	// TLS for half a second more.
-	aheadPerCore = 16 << 20
+	aheadPerCore = 12 << 20
 	// aheadLeast bytes a second are sent even where the bandwidth seems small.
 	aheadLeast = 256 << 10
 	// atRest is how long a file must not have changed, and lastRest that after

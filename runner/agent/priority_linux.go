@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	lowestPriority = 19
+	lowPriority = 10
 	// ioprio_set(2): a process or thread, and the idle class.
 	ioprioWhoProcess = 1
 	ioprioIdle       = 3 << 13
@@ -20,6 +20,6 @@ const (
 // reading and sending hold all the same.
 func giveWay() {
 	runtime.LockOSThread()
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowestPriority)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowPriority)
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, ioprioIdle)
 }

@@ -27,7 +27,7 @@ func TestGiveWay(t *testing.T) {
 		low <- read()
 	}()
 	got := <-low
-	if got.nice != lowestPriority || got.io != ioprioIdle {
+	if got.nice != lowPriority || got.io != ioprioIdle {
 		t.Errorf("the thread has %+v", got)
 	}
 	// The runtime parks the process's first thread instead of ending it.
@@ -36,7 +36,7 @@ func TestGiveWay(t *testing.T) {
 	}
 	for range 20 {
 		go func() { before <- read() }()
-		if other := <-before; other.nice == lowestPriority {
+		if other := <-before; other.nice == lowPriority {
 			t.Fatalf("a goroutine of others runs with %+v", other)
 		}
 	}

@@ -98,7 +98,7 @@ func IsolateAWS(t testing.TB) {
 
 // StartGCS starts a GCS server with an empty bucket, over TLS when authority
 // is not nil. It asks for no credentials.
-func StartGCS(t *testing.T, authority *Authority) *Server {
+func StartGCS(t testing.TB, authority *Authority) *Server {
 	t.Helper()
 	binary := fakeGCS.binary(t)
 	command := func(port string) *exec.Cmd {
