@@ -26,7 +26,7 @@ var (
 	benchGiB    = flag.Float64("gib", 1, "size of the checkpoint directory in BenchmarkNotice, in GiB")
 	benchRounds = flag.Int("rounds", 3, "notices in BenchmarkNotice")
 	benchPairs  = flag.Int("pairs", 6, "pairs of turns in BenchmarkAheadCost")
-	benchTurn   = flag.Duration("turn", 2*time.Second, "length of a turn in BenchmarkAheadCost")
+	benchTurn   = flag.Duration("turn", 5*time.Second, "length of a turn in BenchmarkAheadCost")
 )
 
 // figures is the table that is printed at the end.
@@ -138,7 +138,7 @@ func (r *rig) change(dir string) (changed int64) {
 }
 
 // noticed is what one notice took.
-type noticed struct{ seconds, changed, sent float64 }
+type noticed struct{ seconds, cpu, changed, sent float64 }
 
 // BenchmarkNotice measures the time from the moment at which the metadata
 // service says that the instance is taken away to the committed manifest, of a
@@ -146,12 +146,13 @@ type noticed struct{ seconds, changed, sent float64 }
 // the last background copy. The bucket is on a real S3 server, over TLS, which
 // shares the machine.
 func BenchmarkNotice(b *testing.B) {
-	var seconds, changed, sent []float64
+	var seconds, cpu, changed, sent []float64
 	for range *benchRounds {
 		b.Run("round", func(b *testing.B) {
 			for range b.N {
 				n := oneNotice(b)
-				seconds, changed, sent = append(seconds, n.seconds), append(changed, n.changed), append(sent, n.sent)
+				seconds, cpu = append(seconds, n.seconds), append(cpu, n.cpu)
+				changed, sent = append(changed, n.changed), append(sent, n.sent)
 			}
 		})
 	}
@@ -160,6 +161,7 @@ func BenchmarkNotice(b *testing.B) {
 	}
 	what := fmt.Sprintf("of %g GiB, ", *benchGiB)
 	figure(b, what+"from the notice to the committed manifest", "s", "under 2 s", seconds)
+	figure(b, what+"processor time of the agent for it", "cpu-s", "", cpu)
 	figure(b, what+"changed since the background copy", "MiB", "", changed)
 	figure(b, what+"sent after the notice", "MiB", "", sent)
 	figure(b, what+"peak memory of the agent", "MiB", "", []float64{peakMemory()})
@@ -189,7 +191,7 @@ func oneNotice(b *testing.B) noticed {
 	release := r.agent.courier.hold() // no background copy of what changes now
 	defer release()
 	changed := r.change(dir)
-	before := g.bytes()
+	before, cpu := g.bytes(), ownCPU()
 	begun := time.Now()
 	say(noticeIn(30 * time.Second))
 	release()
@@ -199,11 +201,12 @@ func oneNotice(b *testing.B) noticed {
 	case <-time.After(5 * time.Minute):
 		b.Fatal("nothing was committed")
 	}
+	cpu = ownCPU() - cpu
 	end := r.end(a.AttemptID)
 	if end.Saved == nil || end.Saved.Bytes < size {
 		b.Fatalf("the attempt ended with %+v", end)
 	}
-	return noticed{committed.Sub(begun).Seconds(), float64(changed) / megabyte, float64(g.bytes()-before) / megabyte}
+	return noticed{committed.Sub(begun).Seconds(), cpu, float64(changed) / megabyte, float64(g.bytes()-before) / megabyte}
 }
 
 // patiently waits as long as a background copy may take.

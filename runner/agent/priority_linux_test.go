@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The thread that gives way is of the lowest priority and ends with its
+// The thread that gives way is of a low priority and ends with its
 // goroutine; the others are as they were.
 func TestGiveWay(t *testing.T) {
 	type priority struct {
