@@ -138,8 +138,8 @@ func shrink(t *testing.T, seed Seed) (shortest *World, how string) {
 		}
 	}
 	try("as it is", func(*Scenario) {})
-	for i := range (&Faults{}).rates() {
-		try(fmt.Sprintf("without fault %d", i), func(s *Scenario) { *s.Faults.rates()[i] = 0 })
+	for i, rate := range (&Faults{}).rates() {
+		try("without "+rate.name, func(s *Scenario) { *s.Faults.rates()[i].value = 0 })
 	}
 	for n := 1; n <= 2; n++ {
 		try(fmt.Sprintf("with %d tasks", n), func(s *Scenario) { s.Spec.Tasks = s.Spec.Tasks[:min(n, len(s.Spec.Tasks))] })
