@@ -44,6 +44,7 @@ func (w *World) runAgent(ctx context.Context, m *machine) {
 		Environ: []string{"PATH=/usr/bin:/bin"},
 		Rig: &agent.Rig{
 			Start:   func(c *agent.RigCommand) { w.work.Go(func() { w.runTask(life, m, c) }) },
+			Look:    w.seed.span(10*time.Second, 2*time.Minute, "look", m.ID),
 			Notices: func(ctx context.Context, emit func(notice.Event)) { m.watch(ctx, emit) },
 		},
 	})

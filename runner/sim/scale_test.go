@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,6 +114,7 @@ func scaleSpec(n int) *job.Spec {
 }
 
 func runScale(t *testing.T, n int) *scale {
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as the controller has it
 	result := &scale{tasks: n, controller: &requests{}, agents: &requests{}}
 	began := realTime()
 	synctest.Test(t, func(t *testing.T) {

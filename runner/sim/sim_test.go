@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -192,6 +193,7 @@ func tempHome(t *testing.T) string {
 // them: a compressor makes its channels at its first use, and a channel belongs
 // to the bubble of virtual time that it is made in.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // many small worlds, each soon gone
 	if err := warmUp(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
