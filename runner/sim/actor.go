@@ -110,6 +110,16 @@ func (c *call) drawn(f *Faults, rate float64) float64 {
 	return rate * weaker
 }
 
+// weight makes up for how rare the calls are by which a controller does
+// something, among those by which it looks and keeps its lease.
+func (c *call) weight() float64 {
+	const does, looks = 8, 0.4
+	if c.kind == "" || c.kind == focusLease || c.kind == focusStatus || !c.writes {
+		return looks
+	}
+	return does
+}
+
 // do does something to the world on behalf of an actor. An effect may come
 // without its answer, an answer without its effect, and an effect long after
 // the one who wanted it has given up.
@@ -131,7 +141,7 @@ func (a *actor) do(ctx context.Context, c call) error {
 	crashes := false
 	if a.kind == controllerKind {
 		a.mayPause(&c, f)
-		crashes = c.happens(c.drawn(f, f.Crash), "crash")
+		crashes = c.happens(c.drawn(f, f.Crash*c.weight()), "crash")
 		if crashes && c.happens(0.5, "crash before") {
 			return c.lost(a.die("crashes before %s", &c))
 		}
@@ -146,11 +156,14 @@ func (a *actor) do(ctx context.Context, c call) error {
 
 func (a *actor) mayPause(c *call, f *Faults) {
 	const longestSleep = 4 * time.Minute // less than a launch token leaves, see controller/launch.go
-	if c.happens(c.drawn(f, f.Pause), "pause") {
+	if c.happens(c.drawn(f, f.Pause*c.weight()), "pause") {
 		a.pause(c.span(0, 3*leaseTime, "pause time"), false)
 	}
-	if c.happens(c.drawn(f, f.Suspend), "suspend") {
+	if c.happens(c.drawn(f, f.Suspend*c.weight()), "suspend") {
 		a.pause(c.span(leaseTime, longestSleep, "suspend time"), true)
+		if c.happens(0.5, "noticed") {
+			a.world.startOther(c.span(0, leaseTime, "noticed after"), c.span(time.Minute, time.Hour, "noticed for"))
+		}
 	}
 }
 

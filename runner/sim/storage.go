@@ -30,12 +30,10 @@ func unreachable(op, key string) func(error) error {
 
 // call is a call to the bucket.
 func (s *storage) call(op, key string, writes bool) call {
-	f := s.actor.world.faults()
-	c := call{service: f.bucketService(), op: op, about: key, writes: writes, meets: writes, lost: unreachable(op, key)}
-	if f.Focus != "" {
-		c.kind = kindOf(key)
+	return call{
+		service: s.actor.world.faults().bucketService(), op: op, about: key, kind: kindOf(key),
+		writes: writes, meets: writes, lost: unreachable(op, key),
 	}
-	return c
 }
 
 // kindOf is what a key holds, as Faults.Focus has it.

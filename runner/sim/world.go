@@ -197,12 +197,17 @@ func (w *World) startOthers() {
 		if rate == 0 || !w.wait(w.ctx, w.seed.wait(rate, "second", n)) {
 			return
 		}
-		ctx, cancel := context.WithTimeout(w.ctx, w.seed.span(time.Minute, 2*time.Hour, "second for", n))
-		w.work.Go(func() {
-			defer cancel()
-			w.control(ctx)
-		})
+		w.startOther(0, w.seed.span(time.Minute, 2*time.Hour, "second for", n))
 	}
+}
+
+// startOther starts a controller beside, after a while and for a time.
+func (w *World) startOther(after, lasts time.Duration) {
+	w.later(after, func() {
+		ctx, cancel := context.WithTimeout(w.ctx, lasts)
+		defer cancel()
+		w.control(ctx)
+	})
 }
 
 // attend is the user who looks in now and then, and lets a run go on that is
