@@ -77,12 +77,15 @@ func Run(ctx context.Context, opts Options) error {
 	holder := self(opts.Name)
 	holder.Controller = opts.Serving
 	leaser := &leaser{b: opts.Bucket, run: opts.Run, duration: leaseDuration(spec), holder: holder, wait: opts.Wait, log: opts.Log}
+	read := time.Now()
 	for controlled := false; ; {
 		held, err := leaser.acquire(ctx)
 		if err == nil {
 			tenure := newTenure(opts, spec, identity.ID, held)
-			tenure.state, tenure.at = begin.state, begin.at
-			begin = loaded{} // the next tenure's may differ
+			if time.Since(read) < staleRead {
+				tenure.state, tenure.at = begin.state, begin.at
+			}
+			begin = loaded{} // it is the tenure's from here on
 			err = tenure.run(ctx)
 			held.end(ctx, opts.Log)
 			controlled = controlled || tenure.claimed()
@@ -97,6 +100,10 @@ func Run(ctx context.Context, opts Options) error {
 		}
 	}
 }
+
+// staleRead is how old the state may be that a tenure goes on reading from: much
+// later there are snapshots that are newer.
+const staleRead = 5 * time.Minute
 
 // loaded is a run as it was read, to go on reading from; its state may be nil.
 type loaded struct {
