@@ -55,7 +55,7 @@ func (f *Faults) bucketService() service {
 }
 
 func (f *Faults) cloudService() service {
-	return service{"cloud", f.Refused, f.LostAnswer, f.SlowCall, f.LateCall, 0, time.Minute, time.Minute}
+	return service{"cloud", f.Refused, f.LostAnswer, f.SlowCall, f.LateCall, 0, time.Minute, 5 * time.Minute}
 }
 
 // call is one call of an actor to a service.
@@ -113,7 +113,10 @@ func (c *call) drawn(f *Faults, rate float64) float64 {
 // weight makes up for how rare the calls are by which a controller does
 // something, among those by which it looks and keeps its lease.
 func (c *call) weight() float64 {
-	const does, looks = 8, 0.4
+	const rents, does, looks = 24, 8, 0.4
+	if c.kind == focusLaunch {
+		return rents
+	}
 	if c.kind == "" || c.kind == focusLease || c.kind == focusStatus || !c.writes {
 		return looks
 	}

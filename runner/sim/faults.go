@@ -121,7 +121,7 @@ func (s Seed) weather() Faults {
 		LateBy:       time.Duration(s.scale(float64(5*time.Second), float64(10*time.Minute), "late by")),
 		Absence:      time.Duration(s.scale(float64(10*time.Second), float64(20*time.Minute), "absence")),
 	}
-	if s.happens(0.1, "long absence") {
+	if s.happens(0.25, "long absence") {
 		f.Absence = 3 * time.Hour
 	}
 	if s.happens(0.3, "skew") {

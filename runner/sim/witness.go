@@ -24,7 +24,7 @@ type witness struct {
 	mu      sync.Mutex
 	state   *plan.State // the journal, folded as it is written
 	last    store.Entry
-	opened  map[string]plan.LaunchOpened
+	opened  map[string]intent
 	desired map[string][2]int64 // epoch and sequence, by instance
 	beats   map[string]beat     // of the status that lies there, by instance
 
@@ -37,6 +37,12 @@ type witness struct {
 	atEnd    map[string]checkpointing.ID // the same when the last attempt ended
 	charged  map[string]int              // attempts that were journalled as charged
 	reported map[job.AttemptID]report    // ends that a status in the bucket told of
+}
+
+// intent is one to rent, and when it was journalled.
+type intent struct {
+	plan.LaunchOpened
+	at time.Time
 }
 
 // beat is where a status stands among those of one life of an agent.
@@ -53,7 +59,7 @@ type report struct {
 
 func newWitness(w *World) *witness {
 	return &witness{
-		w: w, state: plan.New(w.spec), opened: map[string]plan.LaunchOpened{},
+		w: w, state: plan.New(w.spec), opened: map[string]intent{},
 		desired: map[string][2]int64{}, beats: map[string]beat{},
 		ran: map[job.AttemptID]bool{}, done: map[job.AttemptID]bool{}, progress: map[string]int{}, success: map[string]int{},
 		saved: map[string]checkpointing.ID{}, atEnd: map[string]checkpointing.ID{},
@@ -129,7 +135,7 @@ func (v *witness) before(e plan.Event) {
 		if _, again := v.opened[e.LaunchOpened.Token]; again {
 			v.w.violated("launch: the intent %s was opened twice", e.LaunchOpened.Token)
 		}
-		v.opened[e.LaunchOpened.Token] = *e.LaunchOpened
+		v.opened[e.LaunchOpened.Token] = intent{*e.LaunchOpened, time.Now()}
 	case e.InstanceGone != nil:
 		if _, gone := v.w.cloud.endOf(e.InstanceGone.Instance); !gone {
 			v.w.violated("journal: it says that %s is gone, and it lives", e.InstanceGone.Instance)
@@ -160,8 +166,8 @@ func (v *witness) after(e plan.Event) {
 	}
 }
 
-// launches sees a launch call that reached the cloud.
-func (v *witness) launches(request providers.LaunchRequest) {
+// launches sees a launch call that reached the cloud, made a while ago.
+func (v *witness) launches(request providers.LaunchRequest, made time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.away {
@@ -171,6 +177,8 @@ func (v *witness) launches(request providers.LaunchRequest) {
 	switch {
 	case !ok:
 		v.w.violated("journal: the launch %s was made before its intent was journalled", request.Token)
+	case made.Sub(opened.at) >= tokenWindow:
+		v.w.violated("launch: token %s is used %s after its intent was journalled, when the cloud may have forgotten it: it may rent twice", request.Token, made.Sub(opened.at))
 	case opened.Count != request.Count || !reflect.DeepEqual(opened.Offers, request.Offers):
 		v.w.violated("launch: the request of %s is not the one that was journalled", request.Token)
 	case request.Tags[providers.TagRun] == "" || request.Tags[providers.TagBucket] == "" || request.Tags[providers.TagIntent] != request.Token:
