@@ -82,8 +82,9 @@ func (v *witness) observed(a *actor, state *plan.State) {
 			v.w.violated("journal: %s believes another state than that of entry %d: %s", a.name, v.last.Seq, what)
 		}
 	}
-	for _, seen := range a.eyes.listings {
+	for fleet, seen := range a.eyes.listings {
 		if seen.at.Before(a.eyes.began) {
+			delete(a.eyes.listings, fleet) // it was heeded at this tick, or is not
 			v.heeds(a, seen, state)
 		}
 	}
