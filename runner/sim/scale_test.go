@@ -66,6 +66,7 @@ type scale struct {
 	entries                                      int64
 	controller, agents                           *requests
 	attach                                       time.Duration
+	snapshot                                     time.Duration // between two ticks, at the end
 }
 
 func (s *scale) print(w io.Writer) {
@@ -78,13 +79,13 @@ func (s *scale) print(w io.Writer) {
   controller  %.1f requests a task (%.2f puts, %.2f gets, %.2f pages of listings), %d journal entries, $%.2f in all
   agents      %.1f requests a task (%.2f puts, %.2f gets, %.2f listings), $%.2f in all
   price       $%.6f a task
-  attach      %s to load the run half way through
+  attach      %s to load the run half way through; %s to take a snapshot at the end, between two ticks
 `, s.tasks, s.instances, s.preempted, s.virtual.Round(time.Second), s.wall.Round(time.Second),
 		len(s.ticks), at(0.5).Round(10*time.Microsecond), at(0.99).Round(10*time.Microsecond), at(1).Round(time.Millisecond), float64(s.ticking.Microseconds())/float64(s.tasks),
 		s.share>>20, s.heap>>20, s.live>>20, s.content>>20,
 		per(s.controller.all()), per(s.controller.puts.Load()), per(s.controller.gets.Load()), per(s.controller.lists.Load()), s.entries, s.controller.dollars(),
 		per(s.agents.all()), per(s.agents.puts.Load()), per(s.agents.gets.Load()), per(s.agents.lists.Load()), s.agents.dollars(),
-		(s.controller.dollars()+s.agents.dollars())/float64(s.tasks), s.attach.Round(time.Millisecond))
+		(s.controller.dollars()+s.agents.dollars())/float64(s.tasks), s.attach.Round(time.Millisecond), s.snapshot.Round(time.Millisecond))
 }
 
 // realTime is this machine's monotonic clock, also where time is virtual.
@@ -178,6 +179,11 @@ func runScale(t *testing.T, n int) *scale {
 			t.Fatal(err)
 		}
 		result.entries = at.Seq
+		from := realTime()
+		if _, err := store.TakeSnapshot(state, at); err != nil {
+			t.Error(err)
+		}
+		result.snapshot = realTime() - from
 		for i := range state.Tasks[0].Indexes {
 			x := &state.Tasks[0].Indexes[i]
 			if x.Phase == plan.IndexSucceeded {
