@@ -83,8 +83,12 @@ func (v *witness) observed(a *actor, state *plan.State) {
 		}
 	}
 	for fleet, seen := range a.eyes.listings {
+		if seen.at.After(a.eyes.began) {
+			continue // it is for the next tick
+		}
+		delete(a.eyes.listings, fleet)
+		// One of the same moment may have been for the tick before.
 		if seen.at.Before(a.eyes.began) {
-			delete(a.eyes.listings, fleet) // it was heeded at this tick, or is not
 			v.heeds(a, seen, state)
 		}
 	}
