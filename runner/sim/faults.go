@@ -48,6 +48,9 @@ type Faults struct {
 	NoOutput    float64 // of attempts: exit code 0, and what it should leave is not there
 	WrapsUp     float64 // of attempts: told to stop, they finish with exit code 0
 
+	// Of users.
+	Cancel float64 // for each hour: the run is cancelled
+
 	// Focus is the kind of call that the faults of calls and of controllers
 	// are drawn to; "" is none.
 	Focus string
@@ -79,7 +82,7 @@ func (f *Faults) rates() []rate {
 		{"refused", &f.Refused, 0.03, 0.6},
 		{"lost answer", &f.LostAnswer, 0.03, 0.7},
 		{"slow call", &f.SlowCall, 0.05, 0.8},
-		{"late call", &f.LateCall, 0.05, 0.9},
+		{"late call", &f.LateCall, 0.1, 0.9},
 		{"list gap", &f.ListGap, 0.02, 0.4},
 		{"untold", &f.Untold, 0.05, 0.7},
 		{"bucket refused", &f.BucketRefused, 0.01, 0.3},
@@ -98,6 +101,7 @@ func (f *Faults) rates() []rate {
 		{"out of memory", &f.OutOfMemory, 0.02, 0.3},
 		{"no output", &f.NoOutput, 0.02, 0.4},
 		{"wraps up", &f.WrapsUp, 0.1, 1},
+		{"cancel", &f.Cancel, 0.03, 3},
 	}
 }
 

@@ -160,6 +160,7 @@ func (w *World) run() error {
 	w.work.Go(func() { w.keepControlled(done) })
 	w.work.Go(w.startOthers)
 	w.work.Go(w.attend)
+	w.work.Go(w.mayCancel)
 	select {
 	case <-done:
 	case <-time.After(stormy + calm):
@@ -208,6 +209,17 @@ func (w *World) startOther(after, lasts time.Duration) {
 		defer cancel()
 		w.control(ctx)
 	})
+}
+
+// mayCancel is the user who cancels the run.
+func (w *World) mayCancel() {
+	after := w.seed.wait(w.faults().Cancel, "cancel")
+	if after > stormy || !w.wait(w.ctx, after) {
+		return
+	}
+	if _, err := store.PutRequest(w.ctx, w.bucket, w.spec.Run, plan.Request{Kind: plan.RequestCancel, By: "user"}); err == nil {
+		w.tell("the user cancels the run")
+	}
 }
 
 // attend is the user who looks in now and then, and lets a run go on that is
