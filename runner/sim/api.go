@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -50,22 +49,32 @@ func (p *api) do(ctx context.Context, op, about string, writes bool, effect func
 	return p.actor.do(ctx, c)
 }
 
-func (p *api) Offers(ctx context.Context, fleet providers.Fleet, need providers.Need) (found []providers.Offer, err error) {
-	err = p.do(ctx, "offers", fleet.Name, false, func() error {
+func (p *api) Offers(ctx context.Context, fleet providers.Fleet, need providers.Need) ([]providers.Offer, error) {
+	var found []providers.Offer
+	err := p.do(ctx, "offers", fleet.Name, false, func() error {
 		found = p.cloud.offers(need)
 		return nil
 	})
-	return found, err
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
-func (p *api) Launch(ctx context.Context, fleet providers.Fleet, request providers.LaunchRequest) (result providers.LaunchResult, err error) {
+func (p *api) Launch(ctx context.Context, fleet providers.Fleet, request providers.LaunchRequest) (providers.LaunchResult, error) {
 	made := time.Now()
-	err = p.do(ctx, "launch", request.Token, true, func() (err error) {
+	var result providers.LaunchResult
+	err := p.do(ctx, "launch", request.Token, true, func() error {
 		w := p.cloud.world
-		if w.seed.happens(w.faults().Quota, "quota", fleet.Name, w.slot()) {
+		f := w.faults()
+		if w.seed.happens(f.Quota, "quota", fleet.Name, w.slot()) {
 			return &providers.Error{Code: providers.CodeQuota, Op: "launch", Message: "the quota is used up"}
 		}
-		result, err = p.cloud.launch(request, made)
+		rented, err := p.cloud.launch(request, made)
+		if err == nil && w.seed.happens(f.LostLaunch, "lost launch", request.Token) {
+			return &providers.Error{Code: providers.CodeUnavailable, Op: "launch", Message: errLostNet.Error()}
+		}
+		result = rented
 		return err
 	})
 	if err != nil {
@@ -74,15 +83,17 @@ func (p *api) Launch(ctx context.Context, fleet providers.Fleet, request provide
 	return result, nil
 }
 
-func (p *api) List(ctx context.Context, fleet providers.Fleet, tags map[string]string) (found []providers.Instance, err error) {
-	err = p.do(ctx, "list", fleet.Name, false, func() error {
+func (p *api) List(ctx context.Context, fleet providers.Fleet, tags map[string]string) ([]providers.Instance, error) {
+	var found []providers.Instance
+	err := p.do(ctx, "list", fleet.Name, false, func() error {
 		found = p.cloud.list(tags)
 		return nil
 	})
-	if err == nil {
-		p.actor.saw(fleet.Name, found)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
+	p.actor.saw(fleet.Name, found)
+	return found, nil
 }
 
 func (p *api) Terminate(ctx context.Context, _ providers.Fleet, ids []string) error {
@@ -93,23 +104,14 @@ func (p *api) Terminate(ctx context.Context, _ providers.Fleet, ids []string) er
 	})
 }
 
-func (p *api) Evidence(ctx context.Context, _ providers.Fleet, ids []string) (found []providers.Evidence, err error) {
-	err = p.do(ctx, "evidence", strings.Join(ids, " "), false, func() error {
+func (p *api) Evidence(ctx context.Context, _ providers.Fleet, ids []string) ([]providers.Evidence, error) {
+	var found []providers.Evidence
+	err := p.do(ctx, "evidence", strings.Join(ids, " "), false, func() error {
 		found = p.cloud.evidence(ids)
 		return nil
 	})
-	if err == nil && len(found) != len(ids) {
-		err = errors.New("no evidence")
+	if err != nil {
+		return nil, err
 	}
-	return found, err
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return found, nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -293,7 +294,7 @@ func (c *cloud) list(tags map[string]string) []providers.Instance {
 		}
 		found = append(found, m.Instance)
 	}
-	slices.SortFunc(found, func(a, b providers.Instance) int { return compareText(a.ID, b.ID) })
+	slices.SortFunc(found, func(a, b providers.Instance) int { return strings.Compare(a.ID, b.ID) })
 	return found
 }
 

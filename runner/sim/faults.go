@@ -20,6 +20,7 @@ type Faults struct {
 	LostAnswer   float64       // of all calls: an error after the effect
 	SlowCall     float64       // of all calls: it takes up to a minute
 	LateCall     float64       // of launches and terminates: an error at once, and the effect later
+	LostLaunch   float64       // of launches: every answer to their calls is lost
 	ListGap      float64       // of instances in a listing, for half a minute: missing though they live
 	ListLag      time.Duration // how long a launch may be missing in a listing, as the provider says
 	Untold       float64       // of instances: missing for up to five times as long
@@ -83,8 +84,9 @@ func (f *Faults) rates() []rate {
 		{"lost answer", &f.LostAnswer, 0.03, 0.7},
 		{"slow call", &f.SlowCall, 0.05, 0.8},
 		{"late call", &f.LateCall, 0.1, 0.9},
+		{"lost launch", &f.LostLaunch, 0.1, 0.7},
 		{"list gap", &f.ListGap, 0.02, 0.4},
-		{"untold", &f.Untold, 0.05, 0.7},
+		{"untold", &f.Untold, 0.2, 0.8},
 		{"bucket refused", &f.BucketRefused, 0.01, 0.3},
 		{"bucket lost answer", &f.BucketLostAnswer, 0.01, 0.4},
 		{"bucket slow", &f.BucketSlow, 0.01, 0.3},

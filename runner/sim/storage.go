@@ -51,13 +51,15 @@ func kindOf(key string) string {
 	return ""
 }
 
-func (s *storage) Get(ctx context.Context, key string, offset, length int64) (body io.ReadCloser, object bucket.Object, err error) {
+func (s *storage) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, bucket.Object, error) {
+	var body io.ReadCloser
+	var object bucket.Object
 	c := s.call("get", key, false)
 	c.effect = func() (err error) {
 		body, object, err = s.under.Get(context.WithoutCancel(ctx), key, offset, length)
 		return err
 	}
-	if err = s.actor.do(ctx, c); err != nil {
+	if err := s.actor.do(ctx, c); err != nil {
 		return nil, bucket.Object{}, err
 	}
 	return body, object, nil
