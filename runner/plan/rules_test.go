@@ -96,6 +96,27 @@ func TestLaunchWithoutAnswerIsSettled(t *testing.T) {
 	}
 }
 
+// A repeated call names again what it rented at first. What was found by a
+// listing meanwhile, and has ended, does not come to life by that.
+func TestRepeatedAnswerRevivesNothing(t *testing.T) {
+	w := play(t, one(spotOnly))
+	l := w.asked(t)
+	lost := &providers.Error{Code: providers.CodeUnavailable, Op: "launch", Message: "connection reset"}
+	w.bare(time.Second, Facts{Launches: []LaunchAnswer{{Token: l.Token, Err: lost}}})
+	rented := rentedBy(l, "i-1")
+	w.bare(time.Second, listed(w.now, rented))
+	rented.State = providers.StateTerminated
+	w.bare(time.Second, listed(w.now+1, rented))
+	w.bare(time.Second, Facts{Ends: []EndAnswer{{Instance: "i-1", Evidence: providers.Evidence{ID: "i-1", Cause: providers.EndReclaimed, State: providers.StateTerminated}}}})
+	if w.event(func(e Event) bool { return e.InstanceGone != nil }) == nil {
+		t.Fatal("it is not gone")
+	}
+	w.bare(time.Second, Facts{Launches: []LaunchAnswer{{Token: l.Token, Result: providers.LaunchResult{Instances: []providers.Instance{rented}}}}})
+	if w.state.Instances["i-1"] != nil {
+		t.Error("it counts again")
+	}
+}
+
 // An instance of a closed intent is ended, whenever it turns up.
 func TestLateInstanceIsEnded(t *testing.T) {
 	w := play(t, one(spotOnly))
