@@ -154,6 +154,9 @@ func New(o Options) (*Agent, error) {
 		known:     map[job.AttemptID]bool{},
 	}
 	a.courier = newCourier(a)
+	if a.rig != nil && a.rig.Look > 0 {
+		a.lookEvery, a.courier.sweep = a.rig.Look, a.rig.Look
+	}
 	a.noticeLead = cmp.Or(max(o.NoticeLead, 0), leadOf(o.Config.Notice))
 	a.fixedHome = cmp.Or(o.FixedHome, defaultFixedHome)
 	a.life, a.endLife = context.WithCancel(context.Background())

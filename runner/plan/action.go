@@ -94,6 +94,8 @@ type ActionEnd struct {
 	Fleet    string
 	Instance string
 	Fence    bool // echoed by the answer
+	// Whether it is gone is all that matters, not why.
+	Whether bool
 }
 
 // ActionFind looks for the newest whole checkpoint of an index, in each of its
