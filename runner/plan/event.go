@@ -36,6 +36,8 @@ type Event struct {
 	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
 	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
 
+	IndexReopened *IndexReopened `json:"index_reopened,omitempty"`
+
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`

@@ -104,6 +104,9 @@ type FoundCheckpoint struct {
 type Request struct {
 	Kind RequestKind
 	By   string
+	// Task and Index that it is about; an Index below zero is all of the task.
+	Task  string
+	Index int
 }
 
 // RequestKind is a kind of request.
@@ -113,4 +116,5 @@ const (
 	RequestCancel RequestKind = "cancel"
 	RequestResume RequestKind = "resume" // after a hold or a pause
 	RequestPause  RequestKind = "pause"
+	RequestRetry  RequestKind = "retry" // a task that ended without success
 )

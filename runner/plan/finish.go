@@ -15,6 +15,8 @@ func (t *tick) request(r Request) {
 		t.endAllUnassigned("the run was cancelled before it ran")
 	case r.Kind == RequestPause && !t.Paused && !t.over():
 		t.emit(Event{RunPaused: &RunPaused{By: r.By}})
+	case r.Kind == RequestRetry:
+		t.retry(r)
 	case r.Kind == RequestResume && t.stands():
 		t.emit(Event{RunResumed: &RunResumed{By: r.By}})
 	}

@@ -101,6 +101,9 @@ func TestAnyWorld(t *testing.T) {
 			switch {
 			case l.one(80, "cancel"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestCancel, By: "me"}) })
+			case l.one(15, "retry"):
+				task := w.spec.Tasks[l.below(2, "which")].Name
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestRetry, Task: task, Index: -1}) })
 			case l.one(30, "pause"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestPause, By: "me"}) })
 			case w.state.Paused && l.below(8, "resume") == 1:
@@ -207,6 +210,9 @@ func budgetsHold(t *rapid.T, task *job.Task, x *IndexState) {
 		}
 		if rec.Verdict == nil || rec.Evidence == nil || rec.Evidence.Text == "" {
 			t.Fatalf("attempt %d of %s ended without a verdict", rec.Attempt, task.Name)
+		}
+		if rec.Attempt <= x.Base { // before it was retried
+			continue
 		}
 		if rec.Verdict.Charge != job.ChargeNothing {
 			charged++

@@ -122,6 +122,7 @@ type IndexState struct {
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	EndedFor   job.Cause          `json:"ended_for,omitempty"`  //
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
+	Base       int                `json:"base,omitempty"`       // attempts up to this number were before it was retried, and count no more
 	Spent      float64            `json:"spent,omitempty"`      // dollars, by attempts that ended, counted against max_cost
 	Warned     float64            `json:"warned,omitempty"`     // what it had cost when it was warned of its max_cost, 0: it was not
 

@@ -244,6 +244,10 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 		g.open--
 		delete(s.work.finds, r)
 	}
+	if !phase.ended() && x.Phase.ended() { // it is retried
+		s.work.open++
+		g.open++
+	}
 	x.Phase = phase
 	if phase == IndexSucceeded && w.counts[phaseNumber(IndexSucceeded)] == len(s.Tasks[r.task].Indexes) {
 		s.unblock(int(r.task))
