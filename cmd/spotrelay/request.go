@@ -105,6 +105,9 @@ func (a *app) request(ctx context.Context, ref string, request plan.Request) err
 			return err
 		}
 	}
+	if kind == plan.RequestRelease && len(state.KeptFor(request.Task, request.Index)) == 0 {
+		return wrongCall("", "run %s keeps no instance for task %s", run, request.Task)
+	}
 	if err := putRequest(ctx, b, run, request); err != nil {
 		return err
 	}

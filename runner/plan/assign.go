@@ -188,6 +188,7 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Workdir:   t.Spec.Workdir,
 		Inputs:    t.inputs(int(r.task)),
 		Restore:   rec.Restore,
+		Keep:      task.HoldOnFailure > 0,
 		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
 	}
 }

@@ -37,6 +37,7 @@ type Event struct {
 	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
 
 	IndexReopened *IndexReopened `json:"index_reopened,omitempty"`
+	InstanceHeld  *InstanceHeld  `json:"instance_held,omitempty"`
 
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
@@ -162,6 +163,7 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingHeld        EndingReason = "held"        // was kept after a failure, long enough
 	EndingPaused      EndingReason = "paused"      // the run was paused
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )

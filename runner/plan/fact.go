@@ -113,8 +113,9 @@ type Request struct {
 type RequestKind string
 
 const (
-	RequestCancel RequestKind = "cancel"
-	RequestResume RequestKind = "resume" // after a hold or a pause
-	RequestPause  RequestKind = "pause"
-	RequestRetry  RequestKind = "retry" // a task that ended without success
+	RequestCancel  RequestKind = "cancel"
+	RequestResume  RequestKind = "resume" // after a hold or a pause
+	RequestPause   RequestKind = "pause"
+	RequestRelease RequestKind = "release" // the instances that are kept after failures of a task
+	RequestRetry   RequestKind = "retry"   // a task that ended without success
 )

@@ -13,7 +13,7 @@ func (s *State) apply(e Event) {
 	s.work.now = max(s.work.now, s.Now)
 	switch {
 	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyRun(e), s.applyLimit(e), s.applyPause(e),
-		s.applyRetry(e):
+		s.applyRetry(e), s.applyHold(e):
 	default:
 		s.Unknown++
 	}

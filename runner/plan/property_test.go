@@ -76,9 +76,10 @@ func anySpec(t *rapid.T) *job.Spec {
 		MaxInstances: rapid.IntRange(0, 3).Draw(t, "max instances"),
 		Tasks: []job.Task{
 			{Name: "first", Count: rapid.IntRange(0, 30).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
-				MaxParallel: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
-				MaxCost:     rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
-				Execution:   job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
+				MaxParallel:   rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
+				HoldOnFailure: rapid.SampledFrom([]job.Duration{0, 0, job.Duration(10 * time.Minute)}).Draw(t, "hold"),
+				MaxCost:       rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
+				Execution:     job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
 				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{

@@ -17,6 +17,7 @@ func (t *tick) release() {
 			}
 		}
 	}
+	t.releaseHeld()
 	for _, g := range t.work.groups {
 		t.releaseIdle(g)
 	}
@@ -68,6 +69,8 @@ func (t *tick) done(inst *Instance) EndingReason {
 			return ""
 		}
 		return EndingLeaving
+	case inst.Hold != nil:
+		return "" // until its time, see releaseHeld
 	case t.quarantined(inst):
 		return EndingQuarantine
 	case g == nil:

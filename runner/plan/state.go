@@ -197,8 +197,10 @@ type Instance struct {
 	Evidence *providers.Evidence `json:"evidence,omitempty"`
 	// Attempts assigned to it that have not ended.
 	Attempts []job.AttemptID `json:"attempts,omitempty"`
-	Used     int             `json:"used,omitempty"`   // attempts that ended on it
-	Failed   int             `json:"failed,omitempty"` // attempts that failed on it at once, in a row
+	// Hold: it is kept after a failure, and gets nothing more.
+	Hold   *Hold `json:"hold,omitempty"`
+	Used   int   `json:"used,omitempty"`   // attempts that ended on it
+	Failed int   `json:"failed,omitempty"` // attempts that failed on it at once, in a row
 }
 
 func indexText(index int) string { return strconv.Itoa(index) }

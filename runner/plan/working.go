@@ -23,8 +23,9 @@ type working struct {
 	byRank  []int32
 	ranked  bool
 	bounded bool
-	busy    int // attempts that are assigned
-	open    int // indexes that have not ended
+	holds   bool // a task has hold_on_failure
+	busy    int  // attempts that are assigned
+	open    int  // indexes that have not ended
 
 	timers  timerHeap
 	limits  timerHeap // when the cost of an index is looked at

@@ -254,6 +254,10 @@ func (t *Teller) run(event plan.Event) Line {
 		return Line{Text: "cancelling" + by(event.CancelRequested.By), Weight: Warning}
 	case event.CostWarned != nil, event.IndexStopped != nil, event.RunStopped != nil:
 		return t.limit(event)
+	case event.InstanceHeld != nil:
+		e := event.InstanceHeld
+		return Line{Text: fmt.Sprintf("%s is kept for %s, for a look at %s attempt %d", e.Instance,
+			Span(e.Until-t.State.Now), t.Name(e.Task, e.Index), e.Attempt), Weight: Warning}
 	case event.RunPaused != nil:
 		return Line{Text: "pausing: what runs saves, and the instances are given back" + by(event.RunPaused.By), Weight: Warning}
 	case event.RunHeld != nil:
