@@ -124,6 +124,11 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 	}
 	printTable(a.stdout, []string{"INSTANCE", "FLEET", "OFFER", "PHASE", "ATTEMPTS", "WHERE"}, rows)
 	a.printRunning(view.Running, state)
+	for _, inst := range state.KeptFor("", -1) {
+		fmt.Fprintf(a.stdout, "\n%s is kept for %s more, for a look at %s attempt %d: %s\n  let it go: %s\n", inst.ID,
+			narrate.Span(max(inst.Hold.Until-at.Now, 0)), narrate.Name(state.Spec, inst.Hold.Task, inst.Hold.Index), inst.Hold.Attempt,
+			inst.Where, a.again("release", view.ID+" "+inst.Hold.Task, b))
+	}
 	return nil
 }
 

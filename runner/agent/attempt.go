@@ -122,8 +122,17 @@ func (t *attempt) run() job.AttemptEnd {
 	t.end.Saved, t.end.Saves = t.committed()
 	end := t.end
 	t.mu.Unlock()
-	t.clean()
+	if !t.kept(end) {
+		t.clean()
+	}
 	return end
+}
+
+// kept reports whether the attempt's folder stays as it is for somebody to look
+// at: it failed by itself, and its instance is kept for that. What stays goes
+// with the instance.
+func (t *attempt) kept(end job.AttemptEnd) bool {
+	return t.job.Keep && !end.Committed && !end.Cancelled && !end.Orphaned && !end.OSStopping && end.Notice == nil
 }
 
 // blame writes down an error as the evidence it is. A stop that cut something

@@ -46,6 +46,8 @@ type Assignment struct {
 	Seed uint64 `json:"seed,omitempty"`
 	// Gang says which part of a gang this is; nil: it is none.
 	Gang *GangPart `json:"gang,omitempty"`
+	// Keep the folder of the attempt when it fails, for somebody to look at.
+	Keep bool `json:"keep,omitempty"`
 	// Cancel: end it as cancelled, with its checkpoint saved. It stays listed
 	// until its end was seen.
 	Cancel bool `json:"cancel,omitempty"`

@@ -190,6 +190,7 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Inputs:    t.inputs(r, &execution),
 		Restore:   rec.Restore,
 		Seed:      task.SeedOf(id.Index),
+		Keep:      task.HoldOnFailure > 0,
 		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
 	}
 }

@@ -41,6 +41,9 @@ type Event struct {
 	CacheMissed *CacheMissed `json:"cache_missed,omitempty"`
 	CacheKept   *CacheKept   `json:"cache_kept,omitempty"`
 
+	IndexReopened *IndexReopened `json:"index_reopened,omitempty"`
+	InstanceHeld  *InstanceHeld  `json:"instance_held,omitempty"`
+
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
 	RunFailing      *RunFailing      `json:"run_failing,omitempty"`
@@ -165,6 +168,7 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingHeld        EndingReason = "held"        // was kept after a failure, long enough
 	EndingPaused      EndingReason = "paused"      // the run was paused
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )

@@ -106,13 +106,18 @@ type FoundCheckpoint struct {
 type Request struct {
 	Kind RequestKind
 	By   string
+	// Task and Index that it is about; an Index below zero is all of the task.
+	Task  string
+	Index int
 }
 
 // RequestKind is a kind of request.
 type RequestKind string
 
 const (
-	RequestCancel RequestKind = "cancel"
-	RequestResume RequestKind = "resume" // after a hold or a pause
-	RequestPause  RequestKind = "pause"
+	RequestCancel  RequestKind = "cancel"
+	RequestResume  RequestKind = "resume" // after a hold or a pause
+	RequestPause   RequestKind = "pause"
+	RequestRelease RequestKind = "release" // the instances that are kept after failures of a task
+	RequestRetry   RequestKind = "retry"   // a task that ended without success
 )

@@ -15,6 +15,10 @@ func (t *tick) request(r Request) {
 		t.endAllUnassigned("the run was cancelled before it ran")
 	case r.Kind == RequestPause && !t.Paused && !t.over():
 		t.emit(Event{RunPaused: &RunPaused{By: r.By}})
+	case r.Kind == RequestRelease:
+		t.releaseRequested(r)
+	case r.Kind == RequestRetry:
+		t.retry(r)
 	case r.Kind == RequestResume && t.stands():
 		t.emit(Event{RunResumed: &RunResumed{By: r.By}})
 	}
@@ -63,7 +67,7 @@ func (t *tick) endUnwanted(id job.AttemptID) {
 
 // endRun ends the run when every index has ended.
 func (t *tick) endRun() {
-	if t.Outcome != "" || t.work.open > 0 {
+	if t.Outcome != "" || t.work.open > 0 || t.holding() {
 		return
 	}
 	outcome, reason := t.outcome()

@@ -12,7 +12,8 @@ func (s *State) apply(e Event) {
 	s.Now = max(s.Now, e.At)
 	s.work.now = max(s.work.now, s.Now)
 	switch {
-	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyCache(e), s.applyRun(e), s.applyLimit(e), s.applyPause(e):
+	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyCache(e), s.applyRun(e), s.applyLimit(e), s.applyPause(e),
+		s.applyRetry(e), s.applyHold(e):
 	default:
 		s.Unknown++
 	}

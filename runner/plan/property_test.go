@@ -76,9 +76,10 @@ func anySpec(t *rapid.T) *job.Spec {
 		MaxInstances: rapid.IntRange(0, 3).Draw(t, "max instances"),
 		Tasks: []job.Task{
 			{Name: "first", Count: rapid.IntRange(0, 30).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
-				MaxParallel: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
-				MaxCost:     rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
-				Execution:   job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
+				MaxParallel:   rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
+				HoldOnFailure: rapid.SampledFrom([]job.Duration{0, 0, job.Duration(10 * time.Minute)}).Draw(t, "hold"),
+				MaxCost:       rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
+				Execution:     job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
 				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{
@@ -101,6 +102,9 @@ func TestAnyWorld(t *testing.T) {
 			switch {
 			case l.one(80, "cancel"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestCancel, By: "me"}) })
+			case l.one(15, "retry"):
+				task := w.spec.Tasks[l.below(2, "which")].Name
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestRetry, Task: task, Index: -1}) })
 			case l.one(30, "pause"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestPause, By: "me"}) })
 			case w.state.Paused && l.below(8, "resume") == 1:
@@ -207,6 +211,9 @@ func budgetsHold(t *rapid.T, task *job.Task, x *IndexState) {
 		}
 		if rec.Verdict == nil || rec.Evidence == nil || rec.Evidence.Text == "" {
 			t.Fatalf("attempt %d of %s ended without a verdict", rec.Attempt, task.Name)
+		}
+		if rec.Attempt <= x.Base { // before it was retried
+			continue
 		}
 		if rec.Verdict.Charge != job.ChargeNothing {
 			charged++

@@ -22,6 +22,7 @@ func (t *tick) release() {
 			}
 		}
 	}
+	t.releaseHeld()
 	for _, g := range t.work.groups {
 		t.releaseIdle(g)
 	}
@@ -89,6 +90,8 @@ func (t *tick) done(inst *Instance) EndingReason {
 			return ""
 		}
 		return EndingLeaving
+	case inst.Hold != nil:
+		return "" // until its time, see releaseHeld
 	case t.quarantined(inst):
 		return EndingQuarantine
 	case g == nil:

@@ -125,6 +125,7 @@ type IndexState struct {
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	EndedFor   job.Cause          `json:"ended_for,omitempty"`  //
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
+	Base       int                `json:"base,omitempty"`       // attempts up to this number were before it was retried, and count no more
 	Spent      float64            `json:"spent,omitempty"`      // dollars, by attempts that ended, counted against max_cost
 	Warned     float64            `json:"warned,omitempty"`     // what it had cost when it was warned of its max_cost, 0: it was not
 
@@ -199,8 +200,10 @@ type Instance struct {
 	Evidence *providers.Evidence `json:"evidence,omitempty"`
 	// Attempts assigned to it that have not ended.
 	Attempts []job.AttemptID `json:"attempts,omitempty"`
-	Used     int             `json:"used,omitempty"`   // attempts that ended on it
-	Failed   int             `json:"failed,omitempty"` // attempts that failed on it at once, in a row
+	// Hold: it is kept after a failure, and gets nothing more.
+	Hold   *Hold `json:"hold,omitempty"`
+	Used   int   `json:"used,omitempty"`   // attempts that ended on it
+	Failed int   `json:"failed,omitempty"` // attempts that failed on it at once, in a row
 }
 
 func indexText(index int) string { return strconv.Itoa(index) }

@@ -122,7 +122,7 @@ func (t *tick) tenure() {
 // Answers to launches come before statuses, so that a new instance is known.
 func (t *tick) observe(f Facts) {
 	for _, r := range sorted(f.Requests, func(a, b Request) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.By, b.By))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Task, b.Task), cmp.Compare(a.Index, b.Index), cmp.Compare(a.By, b.By))
 	}) {
 		t.request(r)
 	}

@@ -82,6 +82,10 @@ func line(e Event) string {
 		return ended(e.AttemptEnded)
 	case e.IndexEnded != nil:
 		return fmt.Sprintf("%s/%d ends %s: %s", e.IndexEnded.Task, e.IndexEnded.Index, e.IndexEnded.Class, e.IndexEnded.Reason)
+	case e.InstanceHeld != nil:
+		return fmt.Sprintf("keep %s for %s until %s", e.InstanceHeld.Instance, name(e.InstanceHeld.AttemptID), e.InstanceHeld.Until.Round(time.Second))
+	case e.IndexReopened != nil:
+		return fmt.Sprintf("retry %s/%d", e.IndexReopened.Task, e.IndexReopened.Index)
 	case e.RunPaused != nil:
 		return "pause the run"
 	case e.RunResumed != nil:

@@ -49,6 +49,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 		}
 	}
 	t.emit(Event{AttemptEnded: ended})
+	t.holdFor(inst, ended, task.HoldOnFailure.D())
 	if reason != "" {
 		t.endIndex(r, class, cause, lastAttempt(reason, v, e))
 	}

@@ -79,7 +79,7 @@ func (s *State) deadline(inst *Instance) (Time, bool) {
 // usable reports whether attempts may be assigned to an instance.
 func (s *State) usable(inst *Instance) bool {
 	w := s.work.watches[inst.ID]
-	return inst.Ending == "" && inst.Notice == nil && !inst.Rebalance && !w.leaving && !w.vanished &&
+	return inst.Ending == "" && inst.Hold == nil && inst.Notice == nil && !inst.Rebalance && !w.leaving && !w.vanished &&
 		!s.quarantined(inst)
 }
 

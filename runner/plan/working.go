@@ -23,8 +23,9 @@ type working struct {
 	byRank  []int32
 	ranked  bool
 	bounded bool
-	busy    int // attempts that are assigned
-	open    int // indexes that have not ended
+	holds   bool // a task has hold_on_failure
+	busy    int  // attempts that are assigned
+	open    int  // indexes that have not ended
 
 	timers  timerHeap
 	limits  timerHeap // when the cost of an index is looked at
@@ -261,6 +262,10 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 	}
 	if phase != IndexReady && phase != IndexWaiting {
 		delete(s.work.looks, r)
+	}
+	if !phase.ended() && x.Phase.ended() { // it is retried
+		s.work.open++
+		g.open++
 	}
 	x.Phase = phase
 	if phase == IndexSucceeded && w.counts[phaseNumber(IndexSucceeded)] == len(s.Tasks[r.task].Indexes) {

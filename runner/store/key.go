@@ -55,7 +55,8 @@ func StatusKey(run, instance string) string {
 	return InstancesPrefix(run) + instance + "/status.json"
 }
 
-// RequestsPrefix is the prefix of what users ask of a run: cancel, resume.
+// RequestsPrefix is the prefix of what users ask of a run: cancel, pause,
+// resume, retry, release.
 func RequestsPrefix(run string) string { return RunPrefix(run) + "requests/" }
 
 // RequestKey is one request; id keeps those of one kind apart.
