@@ -159,6 +159,7 @@ type indexesJSON struct {
 	Succeeded int `json:"succeeded"`
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
+	Skipped   int `json:"skipped,omitempty"`
 }
 
 func (n *indexesJSON) count(phase plan.IndexPhase) {
@@ -176,6 +177,8 @@ func (n *indexesJSON) count(phase plan.IndexPhase) {
 		n.Failed++
 	case plan.IndexCancelled:
 		n.Cancelled++
+	case plan.IndexSkipped:
+		n.Skipped++
 	}
 }
 

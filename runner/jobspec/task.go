@@ -24,6 +24,7 @@ type task struct {
 	values []cty.Value // of for_each, in the order of keys
 	broken bool        // its indexes are not known, after a report
 	edges  []edge
+	inputs map[string]bool // names of inputs from outside that it is given
 }
 
 // edge is a dependency with the place that makes it.
@@ -74,7 +75,7 @@ func inputDirName(task string) string {
 
 // declareTasks reads names and indexes of all tasks, which references need.
 func (l *loader) declareTasks(block *content) {
-	variables := map[string]*task{}
+	variables := l.inputVariables()
 	for _, c := range block.named(taskSchema) {
 		l.checkName("task", c.label, c.labelRange)
 		if before, again := l.tasks[c.label]; again {
@@ -84,11 +85,7 @@ func (l *loader) declareTasks(block *content) {
 		t := &task{c: c, name: c.label, count: 1}
 		l.tasks[t.name] = t
 		l.taskOrder = append(l.taskOrder, t)
-		if other, clash := variables[inputDirName(t.name)]; clash {
-			l.report(report{at: c.labelRange, summary: fmt.Sprintf("Tasks %q and %q are too much alike", other.name, t.name),
-				detail: fmt.Sprintf("Others would find the outputs of both in %s. Rename one of them.", inputDirName(t.name))})
-		}
-		variables[inputDirName(t.name)] = t
+		l.checkAlike(variables, c)
 		leave := l.within(c.title())
 		l.readIndexes(t)
 		leave()
@@ -184,6 +181,8 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 			detail: fmt.Sprintf("dedicated gives each attempt an instance of its own, but slots = %d lets attempts share one. Remove one of them.", task.Slots)})
 	}
 	l.readDependencies(t)
+	l.readInputNames(t, s)
+	l.readFlow(t, s, &task)
 	return task
 }
 

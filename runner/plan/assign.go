@@ -186,6 +186,6 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Workdir:   t.Spec.Workdir,
 		Inputs:    t.inputs(r, &execution),
 		Restore:   rec.Restore,
-		Cancel:    t.Cancel || t.Fault != "",
+		Cancel:    t.stopped(r.task),
 	}
 }

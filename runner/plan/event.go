@@ -29,6 +29,7 @@ type Event struct {
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 	TaskOpened       *TaskOpened       `json:"task_opened,omitempty"`
+	TaskSkipped      *TaskSkipped      `json:"task_skipped,omitempty"`
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
@@ -236,6 +237,13 @@ type IndexEnded struct {
 // ended by now runs.
 type TaskOpened struct {
 	Task string `json:"task"`
+}
+
+// TaskSkipped ends a task that is not to run: its condition was false, or what
+// it depends on was skipped.
+type TaskSkipped struct {
+	Task   string `json:"task"`
+	Reason string `json:"reason"` // one sentence for people
 }
 
 // CheckpointsPruned: the run is over, and of a task's checkpoints remains what

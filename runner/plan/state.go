@@ -35,14 +35,16 @@ const (
 type State struct {
 	Spec *job.Spec `json:"-"`
 
-	Now     Time    `json:"now"`
-	Cancel  bool    `json:"cancel,omitempty"`
-	Held    string  `json:"held,omitempty"` // the reason, "" if it is not
-	Outcome Outcome `json:"outcome,omitempty"`
-	Reason  string  `json:"reason,omitempty"`
-	Closed  bool    `json:"closed,omitempty"`
-	Cost    float64 `json:"cost"`              // of instances that are gone
-	Unknown int     `json:"unknown,omitempty"` // events that this version does not know
+	Now    Time `json:"now"`
+	Cancel bool `json:"cancel,omitempty"`
+	// CancelFinally: a second cancel ended what runs finally.
+	CancelFinally bool    `json:"cancel_finally,omitempty"`
+	Held          string  `json:"held,omitempty"` // the reason, "" if it is not
+	Outcome       Outcome `json:"outcome,omitempty"`
+	Reason        string  `json:"reason,omitempty"`
+	Closed        bool    `json:"closed,omitempty"`
+	Cost          float64 `json:"cost"`              // of instances that are gone
+	Unknown       int     `json:"unknown,omitempty"` // events that this version does not know
 
 	Tasks     []TaskState          `json:"tasks"` // as in Spec.Tasks
 	Launches  map[string]*Launch   `json:"launches,omitempty"`
@@ -72,6 +74,8 @@ type State struct {
 // TaskState is a task's indexes.
 type TaskState struct {
 	Indexes []IndexState `json:"indexes"`
+	// Skipped: its condition was false, or what it depends on was skipped.
+	Skipped bool `json:"skipped,omitempty"`
 	// Pruned: its checkpoints were removed as the job file says.
 	Pruned bool `json:"pruned,omitempty"`
 }
@@ -88,6 +92,7 @@ const (
 	IndexSucceeded IndexPhase = "succeeded"
 	IndexFailed    IndexPhase = "failed"
 	IndexCancelled IndexPhase = "cancelled"
+	IndexSkipped   IndexPhase = "skipped" // the condition of its task was false
 )
 
 // IndexState is one index: its attempts and what is left of its budgets.

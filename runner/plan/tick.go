@@ -17,7 +17,9 @@ type tick struct {
 	actions []Action
 	wake    Time
 	lists   map[string]bool // fleets that a listing was asked of
-	lacking int             // instances that max_instances leaves no room for
+	// cancelledNow: a cancel was asked for in this tick.
+	cancelledNow bool
+	lacking      int // instances that max_instances leaves no room for
 	// lackingIn is how many instances a fleet's quota leaves no room for.
 	lackingIn map[string]int
 }

@@ -82,6 +82,10 @@ func line(e Event) string {
 		return ended(e.AttemptEnded)
 	case e.IndexEnded != nil:
 		return fmt.Sprintf("%s/%d ends %s: %s", e.IndexEnded.Task, e.IndexEnded.Index, e.IndexEnded.Class, e.IndexEnded.Reason)
+	case e.TaskSkipped != nil:
+		return "skip " + e.TaskSkipped.Task + reason(e.TaskSkipped.Reason)
+	case e.TaskOpened != nil:
+		return e.TaskOpened.Task + " may run"
 	case e.RunHeld != nil:
 		return "hold the run: " + e.RunHeld.Reason
 	case e.RunEnded != nil:

@@ -58,7 +58,7 @@ func (t *Teller) Before(event plan.Event) {
 func (t *Teller) Tell(event plan.Event) Line {
 	switch {
 	case event.AttemptAssigned != nil, event.AttemptAccepted != nil, event.AttemptWithdrawn != nil,
-		event.AttemptEnded != nil, event.IndexEnded != nil:
+		event.AttemptEnded != nil, event.IndexEnded != nil, event.TaskSkipped != nil:
 		return t.attempt(event)
 	case event.LaunchOpened != nil, event.LaunchAnswered != nil, event.LaunchClosed != nil,
 		event.PoolCooled != nil, event.CapacityMoved != nil:
@@ -80,6 +80,8 @@ func (t *Teller) attempt(event plan.Event) Line {
 		return Line{Text: fmt.Sprintf("%s assigned anew: %s", t.Name(e.Task, e.Index), e.Reason)}
 	case event.AttemptEnded != nil:
 		return t.ended(event.AttemptEnded)
+	case event.TaskSkipped != nil:
+		return Line{Text: fmt.Sprintf("%s was skipped: %s", event.TaskSkipped.Task, event.TaskSkipped.Reason)}
 	case event.IndexEnded != nil:
 		e := event.IndexEnded
 		weight := Bad
