@@ -90,7 +90,7 @@ interrupted.`,
 		}
 	}
 	add("run", a.runCommand(), a.submitCommand(), a.attachCommand(), a.statusCommand(), a.attemptsCommand(), a.logsCommand(),
-		a.outputsCommand(), a.checkpointCommand(), a.cancelCommand(), a.resumeCommand(), a.preemptCommand())
+		a.outputsCommand(), a.resultsCommand(), a.checkpointCommand(), a.cancelCommand(), a.resumeCommand(), a.preemptCommand())
 	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand(), a.offersCommand())
 	add("keep", a.serveCommand(), a.auditCommand(), a.gcCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(root))
 	root.SetHelpCommandGroupID("keep")

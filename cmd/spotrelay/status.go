@@ -107,6 +107,7 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 	}
 	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
 	a.printTaskResults(view.Tasks)
+	a.printSweeps(state)
 	if len(view.Living) == 0 {
 		return nil
 	}

@@ -22,6 +22,7 @@ type task struct {
 	count  int
 	keys   []string    // of for_each, sorted
 	values []cty.Value // of for_each, in the order of keys
+	secret bool        // they came from a sensitive variable
 	broken bool        // its indexes are not known, after a report
 	edges  []edge
 	inputs map[string]bool // names of inputs from outside that it is given
@@ -123,6 +124,7 @@ func (l *loader) readKeys(t *task, st setting) bool {
 	if !ok {
 		return false
 	}
+	t.secret = secret
 	set := value.Type().IsSetType() && (value.LengthInt() == 0 || value.Type().ElementType() == cty.String)
 	if isListLike(value) && !set {
 		st.l.report(report{at: st.where, summary: `Wrong type for "for_each"`,
@@ -169,6 +171,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 	s := scope{ctx: l.ctx}
 	task := job.Task{Name: t.name, Count: t.count, Array: t.array != "", Keys: t.keys}
 	l.readExecution(t, &task, block, base)
+	t.tabulate(&task)
 	task.Resources, task.Execution.MemoryLimit = l.readResources(s, t.c, block)
 	task.Retries = l.readRetries(s, t.c.first(retriesSchema), block.first(retriesSchema), t.c)
 	task.Image, _ = l.setting(taskSchema, "image", s, t.c, block).text()

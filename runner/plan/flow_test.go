@@ -153,7 +153,9 @@ func TestFinallyAfterFailure(t *testing.T) {
 
 // A cancel ends all but what runs finally; a second one ends that too.
 func TestFinallyAndCancel(t *testing.T) {
-	cancel := func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestCancel}, Request{Kind: RequestCancel}) }
+	cancel := func(f *Facts) {
+		f.Requests = append(f.Requests, Request{Kind: RequestCancel}, Request{Kind: RequestCancel})
+	}
 	start := func() *world {
 		w := play(t, pipeline(nil, job.Task{Name: "work"}, job.Task{Name: "after", DependsOn: []string{"work"}}, job.Task{Name: "clean", Finally: true}))
 		w.script = func(id job.AttemptID) *job.AttemptEnd { return nil }
