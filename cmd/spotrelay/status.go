@@ -105,7 +105,14 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 			fmt.Sprint(n.Succeeded), fmt.Sprint(n.Failed + n.Cancelled), fmt.Sprint(t.Attempts),
 		})
 	}
-	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
+	header := []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}
+	if view.Indexes.Skipped > 0 {
+		header = append(header, "SKIPPED")
+		for i := range rows {
+			rows[i] = append(rows[i], fmt.Sprint(view.Tasks[i].Indexes.Skipped))
+		}
+	}
+	printTable(a.stdout, header, rows)
 	a.printTaskResults(view.Tasks)
 	a.printSweeps(state)
 	if len(view.Living) == 0 {
