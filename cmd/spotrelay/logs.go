@@ -181,7 +181,7 @@ func (r *logReader) attempt(ctx context.Context, record plan.AttemptRecord) erro
 }
 
 func over(phase plan.IndexPhase) bool {
-	return phase == plan.IndexSucceeded || phase == plan.IndexFailed || phase == plan.IndexCancelled
+	return phase == plan.IndexSucceeded || phase == plan.IndexFailed || phase == plan.IndexCancelled || phase == plan.IndexSkipped
 }
 
 func pollOf(b bucket.Bucket) time.Duration {

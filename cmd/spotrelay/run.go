@@ -97,6 +97,10 @@ func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File,
 	if file.Workdir != nil {
 		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep, Covers: jobspec.Covers}
 	}
+	for _, input := range file.Inputs {
+		options.Inputs = append(options.Inputs, submit.Input{Name: input.Name, Address: input.Address})
+	}
+	options.InputProgress = a.importProgress()
 	run, err := submit.Submit(ctx, options)
 	if err != nil {
 		return "", fmt.Errorf("submitting job %s: %w", file.Spec.Job, err)

@@ -109,11 +109,19 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 			n.succeededText(), fmt.Sprint(n.Failed + n.Cancelled), fmt.Sprint(t.Attempts),
 		})
 	}
-	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
+	header := []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}
+	if view.Indexes.Skipped > 0 {
+		header = append(header, "SKIPPED")
+		for i := range rows {
+			rows[i] = append(rows[i], fmt.Sprint(view.Tasks[i].Indexes.Skipped))
+		}
+	}
+	printTable(a.stdout, header, rows)
 	a.printTaskResults(view.Tasks)
 	for _, w := range view.Waits {
 		fmt.Fprintf(a.stdout, "%s %s\n", narrate.Name(state.Spec, w.Task, w.Index), narrate.Waits(state.Spec, &w.By))
 	}
+	a.printSweeps(state)
 	if len(view.Living) == 0 {
 		return nil
 	}
@@ -176,6 +184,7 @@ type indexesJSON struct {
 	Cached    int `json:"cached"` // of the succeeded ones: computed by an earlier run
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
+	Skipped   int `json:"skipped,omitempty"`
 }
 
 // waitJSON is an index that waits for who computes the same.
@@ -208,6 +217,8 @@ func (n *indexesJSON) count(phase plan.IndexPhase) {
 		n.Failed++
 	case plan.IndexCancelled:
 		n.Cancelled++
+	case plan.IndexSkipped:
+		n.Skipped++
 	}
 }
 

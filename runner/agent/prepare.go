@@ -142,6 +142,12 @@ func (t *attempt) layInputs(ctx context.Context) error {
 		if input.Array {
 			dir = filepath.Join(dir, strconv.Itoa(input.Index))
 		}
+		if input.Manifest.Key == "" {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			continue
+		}
 		what := fmt.Sprintf("the output of %s[%d]", input.Task, input.Index)
 		if err := t.fetch(ctx, what, manifestRef(input.Manifest), dir); err != nil {
 			return err

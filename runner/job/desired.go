@@ -53,11 +53,13 @@ type Assignment struct {
 	Cancel bool `json:"cancel,omitempty"`
 }
 
-// Input is one index's committed output of an upstream task.
+// Input is one index's committed output of an upstream task, or an input from
+// outside, whose name stands for the task's.
 type Input struct {
-	Task     string   `json:"task"`
-	Index    int      `json:"index"`
-	Array    bool     `json:"array,omitempty"` // laid out as a folder per index
+	Task  string `json:"task"`
+	Index int    `json:"index"`
+	Array bool   `json:"array,omitempty"` // laid out as a folder per index
+	// Manifest; without a key: an empty folder, since the task did not succeed.
 	Manifest Manifest `json:"manifest"`
 }
 

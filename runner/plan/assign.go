@@ -191,6 +191,6 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Restore:   rec.Restore,
 		Seed:      task.SeedOf(id.Index),
 		Keep:      task.HoldOnFailure > 0,
-		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
+		Cancel:    t.stopped(r.task) || rec.Stopped != "",
 	}
 }

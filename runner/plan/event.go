@@ -29,6 +29,7 @@ type Event struct {
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 	TaskOpened       *TaskOpened       `json:"task_opened,omitempty"`
+	TaskSkipped      *TaskSkipped      `json:"task_skipped,omitempty"`
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
@@ -36,10 +37,10 @@ type Event struct {
 	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
 	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
 	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
-	IndexCached *IndexCached `json:"index_cached,omitempty"`
-	IndexAwaits *IndexAwaits `json:"index_awaits,omitempty"`
-	CacheMissed *CacheMissed `json:"cache_missed,omitempty"`
-	CacheKept   *CacheKept   `json:"cache_kept,omitempty"`
+	IndexCached  *IndexCached  `json:"index_cached,omitempty"`
+	IndexAwaits  *IndexAwaits  `json:"index_awaits,omitempty"`
+	CacheMissed  *CacheMissed  `json:"cache_missed,omitempty"`
+	CacheKept    *CacheKept    `json:"cache_kept,omitempty"`
 
 	IndexReopened *IndexReopened `json:"index_reopened,omitempty"`
 	InstanceHeld  *InstanceHeld  `json:"instance_held,omitempty"`
@@ -250,6 +251,13 @@ type IndexEnded struct {
 // ended by now runs.
 type TaskOpened struct {
 	Task string `json:"task"`
+}
+
+// TaskSkipped ends a task that is not to run: its condition was false, or what
+// it depends on was skipped.
+type TaskSkipped struct {
+	Task   string `json:"task"`
+	Reason string `json:"reason"` // one sentence for people
 }
 
 // CheckpointsPruned: the run is over, and of a task's checkpoints remains what

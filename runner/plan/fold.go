@@ -227,7 +227,7 @@ func (s *State) applyRun(e Event) bool {
 	case e.Unattended != nil:
 		s.unattended(e.Unattended)
 	case e.CancelRequested != nil:
-		s.Cancel = true
+		s.Cancel, s.CancelFinally = true, s.Cancel
 	case e.RunFailing != nil:
 		s.Fault = e.RunFailing.Reason
 	case e.RunHeld != nil:

@@ -31,6 +31,10 @@ func (s *State) applyAttempt(e Event) bool {
 		s.attemptEnded(e.At, e.AttemptEnded)
 	case e.IndexEnded != nil:
 		s.indexEnded(e.IndexEnded)
+	case e.TaskSkipped != nil:
+		if i, ok := s.work.task[e.TaskSkipped.Task]; ok {
+			s.skip(i, e.TaskSkipped.Reason)
+		}
 	case e.TaskOpened != nil:
 		if i, ok := s.work.task[e.TaskOpened.Task]; ok {
 			s.open(i)

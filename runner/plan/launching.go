@@ -202,4 +202,6 @@ func (t *tick) fail(code providers.Code, reason string) {
 }
 
 // over reports whether nothing more is to be rented, whatever comes.
-func (s *State) over() bool { return s.Cancel || s.Fault != "" || s.Stop != nil || s.Outcome != "" }
+func (s *State) over() bool {
+	return s.Fault != "" || s.Stop != nil || s.Outcome != "" || s.Cancel && (s.CancelFinally || !s.finallyOpen())
+}

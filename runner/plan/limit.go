@@ -192,7 +192,7 @@ func (t *tick) indexCosts() {
 func (t *tick) limited(r ref, rec *AttemptRecord, inst *Instance, cost float64) (job.Cause, string) {
 	task, spent := &t.Spec.Tasks[r.task], t.at(r).Spent+cost
 	switch {
-	case t.Cancel || t.Fault != "":
+	case t.cancelled(r.task) || t.Fault != "":
 		return "", ""
 	case t.Stop != nil:
 		return t.Stop.Cause, t.Stop.Reason

@@ -24,6 +24,11 @@ func (s *State) applyRetry(e Event) bool {
 	x.Spent, x.Warned, x.NotBefore, x.LastExit = 0, 0, 0, nil
 	x.Reason, x.EndedBy, x.EndedFor = "", "", ""
 	s.work.tasks[r.task].cut = false
+	if s.settled(int(r.task)) { // it was allowed to fail
+		for _, d := range s.work.tasks[r.task].dependents {
+			s.work.tasks[d].upstream++
+		}
+	}
 	phase := IndexReady
 	if s.work.tasks[r.task].upstream > 0 {
 		phase = IndexBlocked

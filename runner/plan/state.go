@@ -38,9 +38,11 @@ const (
 type State struct {
 	Spec *job.Spec `json:"-"`
 
-	Now    Time   `json:"now"`
-	Cancel bool   `json:"cancel,omitempty"`
-	Held   string `json:"held,omitempty"` // the reason, "" if it is not
+	Now    Time `json:"now"`
+	Cancel bool `json:"cancel,omitempty"`
+	// CancelFinally: a second cancel ended what runs finally.
+	CancelFinally bool   `json:"cancel_finally,omitempty"`
+	Held          string `json:"held,omitempty"` // the reason, "" if it is not
 	// Paused since PausedAt; PausedFor is the length of pauses before.
 	Paused    bool    `json:"paused,omitempty"`
 	PausedAt  Time    `json:"paused_at,omitempty"`
@@ -84,6 +86,8 @@ type State struct {
 // TaskState is a task's indexes.
 type TaskState struct {
 	Indexes []IndexState `json:"indexes"`
+	// Skipped: its condition was false, or what it depends on was skipped.
+	Skipped bool `json:"skipped,omitempty"`
 	// Pruned: its checkpoints were removed as the job file says.
 	Pruned bool `json:"pruned,omitempty"`
 }
@@ -100,6 +104,7 @@ const (
 	IndexSucceeded IndexPhase = "succeeded"
 	IndexFailed    IndexPhase = "failed"
 	IndexCancelled IndexPhase = "cancelled"
+	IndexSkipped   IndexPhase = "skipped" // the condition of its task was false
 )
 
 // IndexState is one index: its attempts and what is left of its budgets.

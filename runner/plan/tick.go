@@ -19,6 +19,8 @@ type tick struct {
 	lists   map[string]bool   // fleets that a listing was asked of
 	ready   map[*group][2]int // what waits and may be assigned, by side, once rent has run
 	lacking int               // instances that max_instances leaves no room for
+	// cancelledNow: a cancel was asked for in this tick.
+	cancelledNow bool
 	// lackingIn is how many instances a fleet's quota leaves no room for.
 	lackingIn map[string]int
 }

@@ -96,6 +96,10 @@ func line(e Event) string {
 		return fmt.Sprintf("stop %s/%d (%s)", e.IndexStopped.Task, e.IndexStopped.Index, e.IndexStopped.Cause)
 	case e.RunStopped != nil:
 		return fmt.Sprintf("stop the run (%s)", e.RunStopped.Cause)
+	case e.TaskSkipped != nil:
+		return "skip " + e.TaskSkipped.Task + reason(e.TaskSkipped.Reason)
+	case e.TaskOpened != nil:
+		return e.TaskOpened.Task + " may run"
 	case e.RunHeld != nil:
 		return "hold the run: " + e.RunHeld.Reason
 	case e.RunEnded != nil:

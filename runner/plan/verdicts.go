@@ -11,7 +11,7 @@ import (
 // when the index goes on.
 func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence) {
 	task, x := &t.Spec.Tasks[r.task], t.at(r)
-	t.complete(&e, inst, rec, x)
+	t.complete(&e, inst, rec, r)
 	v := Classify(e, task.Retries)
 	e.Text = Explain(e)
 	ended := &AttemptEnded{
@@ -40,7 +40,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	if reason != "" {
 		class = job.Cancelled
 	} else {
-		cause, reason = t.noFurther(v, after, task.Retries)
+		cause, reason = t.noFurther(r, v, after, task.Retries)
 	}
 	if reason == "" {
 		ended.Retry = true
@@ -75,7 +75,7 @@ func (s *State) heldFor(rec *AttemptRecord, end *job.AttemptEnd) Time {
 }
 
 // complete fills in what the controller itself knows.
-func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *IndexState) {
+func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, r ref) {
 	if e.Notice == nil {
 		e.Notice = inst.Notice
 	}
@@ -86,14 +86,15 @@ func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *Inde
 		}
 	}
 	e.Ending = inst.Ending
-	e.CancelRequested = t.Cancel
-	e.RunFailed = t.Fault != "" && !t.Cancel
+	e.CancelRequested = t.cancelled(r.task)
+	e.RunFailed = t.Fault != "" && !e.CancelRequested
 	e.Stopped = rec.Stopped
 	e.Damaged = rec.Damaged
 	end := e.End
 	if end == nil {
 		return
 	}
+	x := t.at(r)
 	e.SameExitBefore = x.LastExit != nil && end.Exited && end.Signal == "" && end.ExitCode == *x.LastExit
 	e.Progress = movedOn(rec.Restore, end.Saved)
 }
@@ -134,9 +135,9 @@ func withoutResult(end *job.AttemptEnd) *job.AttemptEnd {
 }
 
 // noFurther says why an index ends with this attempt, "" when it goes on.
-func (t *tick) noFurther(v Verdict, after counters, retries job.Retries) (job.Cause, string) {
+func (t *tick) noFurther(r ref, v Verdict, after counters, retries job.Retries) (job.Cause, string) {
 	switch {
-	case t.Cancel:
+	case t.cancelled(r.task):
 		return v.Cause, "the run was cancelled"
 	case t.Fault != "":
 		return v.Cause, "the run failed: " + t.Fault
@@ -180,7 +181,8 @@ func (t *tick) endIndex(r ref, class job.Class, cause job.Cause, reason string) 
 	name := t.Spec.Tasks[r.task].Name
 	t.unclaim(r)
 	t.emit(Event{IndexEnded: &IndexEnded{Task: name, Index: int(r.index), Class: class, Cause: cause, Reason: reason}})
-	if !t.Cancel && t.Fault == "" && t.Stop == nil {
+	task := &t.Spec.Tasks[r.task]
+	if !t.Cancel && t.Fault == "" && t.Stop == nil && !task.Finally && !(task.AllowFailure && class != job.Cancelled) {
 		t.endDependents(int(r.task), name)
 	}
 }

@@ -23,9 +23,11 @@ type working struct {
 	byRank  []int32
 	ranked  bool
 	bounded bool
-	holds   bool // a task has hold_on_failure
-	busy    int  // attempts that are assigned
-	open    int  // indexes that have not ended
+	holds   bool  // a task has hold_on_failure
+	busy    int   // attempts that are assigned
+	open    int   // indexes that have not ended
+	main    int   // of these the ones of tasks that do not run finally
+	finals  []int // tasks that wait for all others to end
 
 	timers  timerHeap
 	limits  timerHeap // when the cost of an index is looked at
@@ -92,7 +94,7 @@ type find struct {
 
 // phases in the order they are passed, for counting.
 var phases = [...]IndexPhase{IndexBlocked, IndexReady, IndexWaiting, IndexAssigned, IndexRunning,
-	IndexSucceeded, IndexFailed, IndexCancelled}
+	IndexSucceeded, IndexFailed, IndexCancelled, IndexSkipped}
 
 func phaseNumber(p IndexPhase) int {
 	for i, q := range phases {
@@ -104,7 +106,7 @@ func phaseNumber(p IndexPhase) int {
 }
 
 func (p IndexPhase) ended() bool {
-	return p == IndexSucceeded || p == IndexFailed || p == IndexCancelled
+	return p == IndexSucceeded || p == IndexFailed || p == IndexCancelled || p == IndexSkipped
 }
 
 // busy is 1 in a phase that has an attempt assigned.
@@ -123,7 +125,7 @@ func newState(spec *job.Spec) *State {
 	s.prepare()
 	for i := range s.Tasks {
 		phase := IndexReady
-		if s.work.tasks[i].upstream > 0 {
+		if s.work.tasks[i].upstream > 0 || s.gated(i) {
 			phase = IndexBlocked
 		}
 		for j := range s.Tasks[i].Indexes {
@@ -157,23 +159,24 @@ func (s *State) prepare() {
 	for i := range s.Spec.Tasks {
 		for _, name := range s.Spec.Tasks[i].DependsOn {
 			up, ok := w.task[name]
-			if !ok {
+			if !ok || !waitsFor(&s.Spec.Tasks[i], &s.Spec.Tasks[up]) {
 				continue
 			}
 			w.tasks[up].dependents = append(w.tasks[up].dependents, i)
 			// An empty task is done when what it depends on is.
 			empty := len(s.Tasks[up].Indexes) == 0
-			if !s.taskSucceeded(up) || empty && w.tasks[up].upstream > 0 {
+			if !s.taskSettled(up) || empty && w.tasks[up].upstream > 0 {
 				w.tasks[i].upstream++
 			}
 		}
 	}
+	s.prepareFinally()
 }
 
-// taskSucceeded looks at every index of a task; for preparing only.
-func (s *State) taskSucceeded(task int) bool {
+// taskSettled is settled without the counts; for preparing only.
+func (s *State) taskSettled(task int) bool {
 	for j := range s.Tasks[task].Indexes {
-		if s.Tasks[task].Indexes[j].Phase != IndexSucceeded {
+		if !satisfies(&s.Spec.Tasks[task], s.Tasks[task].Indexes[j].Phase) {
 			return false
 		}
 	}
@@ -192,6 +195,9 @@ func (s *State) recount() {
 			s.work.busy += x.Phase.busy()
 			if !x.Phase.ended() {
 				s.work.open++
+				if !s.Spec.Tasks[i].Finally {
+					s.work.main++
+				}
 				s.work.of[i].open++
 			}
 			s.arrive(ref{int32(i), int32(j)})
@@ -255,23 +261,37 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 	w.counts[phaseNumber(x.Phase)]--
 	w.counts[phaseNumber(phase)]++
 	s.work.busy += phase.busy() - x.Phase.busy()
-	if phase.ended() && !x.Phase.ended() {
-		s.work.open--
-		g.open--
-		delete(s.work.finds, r)
-	}
 	if phase != IndexReady && phase != IndexWaiting {
 		delete(s.work.looks, r)
 	}
 	if !phase.ended() && x.Phase.ended() { // it is retried
 		s.work.open++
 		g.open++
+		if !s.Spec.Tasks[r.task].Finally {
+			s.work.main++
+		}
 	}
+	ended := phase.ended() && !x.Phase.ended()
 	x.Phase = phase
-	if phase == IndexSucceeded && w.counts[phaseNumber(IndexSucceeded)] == len(s.Tasks[r.task].Indexes) {
-		s.unblock(int(r.task))
+	if ended {
+		s.work.open--
+		g.open--
+		delete(s.work.finds, r)
+		s.indexDone(int(r.task))
 	}
 	s.arrive(r)
+}
+
+// indexDone lets go on what waited for an index of a task to end.
+func (s *State) indexDone(task int) {
+	if s.settled(task) {
+		s.unblock(task)
+	}
+	if !s.Spec.Tasks[task].Finally {
+		if s.work.main--; s.work.main == 0 {
+			s.mainEnded()
+		}
+	}
 }
 
 // unblock readies what depended on nothing but the task, by now done.

@@ -117,6 +117,16 @@ func OutputKey(run string, id job.AttemptID) string {
 // WorkdirKey is the manifest of the files that attempts start in.
 func WorkdirKey(run string) string { return RunPrefix(run) + "workdir" }
 
+// InputsPrefix is the prefix of the manifests of a run's inputs from outside.
+func InputsPrefix(run string) string { return RunPrefix(run) + "inputs/" }
+
+// InputKey is the manifest of an input from outside.
+func InputKey(run, name string) string { return InputsPrefix(run) + name }
+
+// ImportKey says what a source held when it was imported last; id is a digest
+// of the source's address.
+func ImportKey(id string) string { return "imports/" + id }
+
 // AgentKey is an agent program; digest is its SHA-256 in hex, so that programs
 // of one version (a developer's, say) don't meet.
 func AgentKey(version, digest, platform string) string {

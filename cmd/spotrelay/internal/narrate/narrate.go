@@ -58,7 +58,7 @@ func (t *Teller) Before(event plan.Event) {
 func (t *Teller) Tell(event plan.Event) Line {
 	switch {
 	case event.AttemptAssigned != nil, event.AttemptAccepted != nil, event.AttemptWithdrawn != nil,
-		event.AttemptEnded != nil, event.IndexEnded != nil, event.IndexReopened != nil:
+		event.AttemptEnded != nil, event.IndexEnded != nil, event.IndexReopened != nil, event.TaskSkipped != nil:
 		return t.attempt(event)
 	case event.LaunchOpened != nil, event.LaunchAnswered != nil, event.LaunchClosed != nil,
 		event.PoolCooled != nil, event.CapacityMoved != nil:
@@ -85,6 +85,8 @@ func (t *Teller) attempt(event plan.Event) Line {
 	case event.IndexReopened != nil:
 		e := event.IndexReopened
 		return Line{Text: t.Name(e.Task, e.Index) + " is retried" + by(e.By)}
+	case event.TaskSkipped != nil:
+		return Line{Text: fmt.Sprintf("%s was skipped: %s", event.TaskSkipped.Task, event.TaskSkipped.Reason)}
 	case event.IndexEnded != nil:
 		e := event.IndexEnded
 		weight := Bad
