@@ -39,6 +39,7 @@ type working struct {
 	looks    map[ref]*look
 	newLooks []ref
 	keeping  map[ref]struct{}
+	claimed  map[ref]struct{} // whose key this run has claimed
 	// gates are the tasks whose start waits for a decision.
 	gates map[int]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
@@ -141,7 +142,7 @@ func (s *State) prepare() {
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
 		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
-		looks: map[ref]*look{}, keeping: map[ref]struct{}{},
+		looks: map[ref]*look{}, keeping: map[ref]struct{}{}, claimed: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {
