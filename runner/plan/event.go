@@ -32,14 +32,14 @@ type Event struct {
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
-	IndexCached  *IndexCached  `json:"index_cached,omitempty"`
-	IndexAwaits  *IndexAwaits  `json:"index_awaits,omitempty"`
-	CacheMissed  *CacheMissed  `json:"cache_missed,omitempty"`
-	CacheKept    *CacheKept    `json:"cache_kept,omitempty"`
 	CostWarned   *CostWarned   `json:"cost_warned,omitempty"`
 	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
 	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
 	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
+	IndexCached *IndexCached `json:"index_cached,omitempty"`
+	IndexAwaits *IndexAwaits `json:"index_awaits,omitempty"`
+	CacheMissed *CacheMissed `json:"cache_missed,omitempty"`
+	CacheKept   *CacheKept   `json:"cache_kept,omitempty"`
 
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`

@@ -33,6 +33,8 @@ type working struct {
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
+	// gates are the tasks whose start waits for a decision.
+	gates map[int]struct{}
 	// looks are the indexes that wait to hear whether the cache has their result,
 	// or have heard that it has not; keeping are those whose result is on its way
 	// into the cache.
@@ -40,8 +42,6 @@ type working struct {
 	newLooks []ref
 	keeping  map[ref]struct{}
 	claimed  map[ref]struct{} // whose key this run has claimed
-	// gates are the tasks whose start waits for a decision.
-	gates map[int]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
