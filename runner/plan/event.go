@@ -36,10 +36,10 @@ type Event struct {
 	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
 	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
 	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
-	IndexCached *IndexCached `json:"index_cached,omitempty"`
-	IndexAwaits *IndexAwaits `json:"index_awaits,omitempty"`
-	CacheMissed *CacheMissed `json:"cache_missed,omitempty"`
-	CacheKept   *CacheKept   `json:"cache_kept,omitempty"`
+	IndexCached  *IndexCached  `json:"index_cached,omitempty"`
+	IndexAwaits  *IndexAwaits  `json:"index_awaits,omitempty"`
+	CacheMissed  *CacheMissed  `json:"cache_missed,omitempty"`
+	CacheKept    *CacheKept    `json:"cache_kept,omitempty"`
 
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
