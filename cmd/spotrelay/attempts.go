@@ -60,11 +60,23 @@ func (a *app) showAttempts(ctx context.Context, args []string) error {
 		return a.printJSON(attemptsJSON{Version: jsonVersion, Run: id, Attempts: list})
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(a.stdout, "no attempt yet")
+		fmt.Fprintln(a.stdout, noAttempt(state))
 		return nil
 	}
 	a.printAttempts(state.Spec, list)
 	return nil
+}
+
+// noAttempt says why there is none: nothing has begun, or nothing had to.
+func noAttempt(state *plan.State) string {
+	for i := range state.Tasks {
+		for j := range state.Tasks[i].Indexes {
+			if state.Tasks[i].Indexes[j].Cached != nil {
+				return "no attempt: what succeeded was cached"
+			}
+		}
+	}
+	return "no attempt yet"
 }
 
 // attemptsJSON is what attempts --json prints.

@@ -33,7 +33,13 @@ type cacheFlags struct {
 func (f *cacheFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.skip, "no-cache", false, "run every task, whatever the cache has; keep results that it has not")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite-cache", false, "run every task, and replace what the cache has")
-	cmd.MarkFlagsMutuallyExclusive("no-cache", "overwrite-cache")
+}
+
+func (f *cacheFlags) check() error {
+	if f.skip && f.overwrite {
+		return wrongCall("--overwrite-cache looks for nothing either", "--no-cache and --overwrite-cache exclude each other")
+	}
+	return nil
 }
 
 // apply sets the flags in the tasks that have a cache.

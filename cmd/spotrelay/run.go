@@ -70,6 +70,9 @@ func (a *app) run(ctx context.Context, path string, flags runFlags) error {
 
 // submit reads a job file and makes a run of it.
 func (a *app) submit(ctx context.Context, path string, flags fileFlags, cache cacheFlags, manager *plugins.Manager) (b bucket.Bucket, run string, err error) {
+	if err := cache.check(); err != nil {
+		return nil, "", err
+	}
 	file, err := a.readJobFile(ctx, path, flags, manager)
 	if err != nil {
 		return nil, "", err

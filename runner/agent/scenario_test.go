@@ -433,7 +433,7 @@ func TestEnvironmentAndFiles(t *testing.T) {
 	restore := &job.CheckpointRef{Key: saved.Key, Attempt: 1, Sequence: 1, Digest: saved.Digest, Bytes: saved.Bytes}
 	full := func(a *job.Assignment) {
 		a.AttemptID = job.AttemptID{Task: "train", Index: 2, Attempt: 3}
-		a.Count, a.Key, a.Workdir, a.Restore = 5, "eu", &workdir, restore
+		a.Count, a.Key, a.Seed, a.Workdir, a.Restore = 5, "eu", 4711, &workdir, restore
 		a.Inputs = []job.Input{{Task: "word-count", Index: 1, Array: true, Manifest: shard}}
 		a.Execution.Env["OF_JOB"] = "dir=@{input:word-count} literal=@@{x}"
 		withCheckpoint(a)
@@ -445,7 +445,7 @@ func TestEnvironmentAndFiles(t *testing.T) {
 	log := r.log(a.AttemptID)
 	dir := filepath.Dir(filepath.Join(r.home, "attempts", "train-2-3", "work"))
 	for _, line := range []string{
-		"SPOTRELAY_RUN_ID=" + testRun, "SPOTRELAY_INSTANCE=i-test", "SPOTRELAY_TASK=train", "SPOTRELAY_INDEX=2", "SPOTRELAY_COUNT=5", "SPOTRELAY_KEY=eu", "SPOTRELAY_ATTEMPT=3",
+		"SPOTRELAY_RUN_ID=" + testRun, "SPOTRELAY_INSTANCE=i-test", "SPOTRELAY_TASK=train", "SPOTRELAY_INDEX=2", "SPOTRELAY_COUNT=5", "SPOTRELAY_KEY=eu", "SPOTRELAY_ATTEMPT=3", "SPOTRELAY_SEED=4711",
 		"SPOTRELAY_RESUMED=1", "SPOTRELAY_CHECKPOINT_DIR=" + dir + "/work/ckpt", "SPOTRELAY_OUTPUT_DIR=" + dir + "/work/out",
 		"SPOTRELAY_INPUT_DIR_WORD_COUNT=" + dir + "/inputs/word-count", "SPOTRELAY_NOTICE_FILE=" + dir + "/notice.json",
 		"OF_JOB=dir=" + dir + "/inputs/word-count literal=@{x}", "PWD=" + dir + "/work", "cwd=" + dir + "/work", "HOME=" + os.Getenv("HOME"),

@@ -21,7 +21,7 @@ const (
 	// lookLimit bounds one try.
 	lookLimit = 30 * time.Second
 	// storeTries is how often a result is tried to be kept before it is not.
-	storeTries = 10
+	storeTries = 7
 	// claimShare is how often those who wait look at a claim during a lease, and
 	// claimSpacing is the time between two looks of all that wait here.
 	claimShare   = 10
@@ -103,7 +103,7 @@ func (a *applier) cacheLookup(action *plan.ActionCacheLookup, superseded <-chan 
 				delay = min(2*delay, retryMax)
 				continue
 			}
-			a.log.Warn("a cache entry cannot be read: the task is run", "task", action.Task, "index", action.Index, "error", err)
+			a.log.Info("a cache entry cannot be read: the task is run", "task", action.Task, "index", action.Index, "error", err)
 			answer = plan.CacheAnswer{Missed: &job.CacheMiss{Key: action.Key, Reason: "the cache could not be read: " + err.Error()}}
 		}
 		answer.Task, answer.Index, answer.Key = action.Task, action.Index, action.Key
@@ -166,7 +166,7 @@ func (a *applier) lookOnce(action *plan.ActionCacheLookup) (plan.CacheAnswer, er
 // hit is what is under a key. What is damaged is a miss that says so.
 func (a *applier) hit(ctx context.Context, action *plan.ActionCacheLookup) (plan.CacheAnswer, error) {
 	damaged := func(err error) plan.CacheAnswer {
-		a.log.Warn("a cache entry is damaged: the task is run, and replaces it", "task", action.Task, "index", action.Index, "error", err)
+		a.log.Info("a cache entry is damaged: the task is run, and replaces it", "task", action.Task, "index", action.Index, "error", err)
 		return plan.CacheAnswer{Missed: &job.CacheMiss{Key: action.Key, Damaged: true, Reason: "the entry is damaged: " + err.Error()}}
 	}
 	entry, err := store.ReadCacheEntry(ctx, a.b, action.Key)
@@ -267,7 +267,7 @@ func (a *applier) cacheStore(action *plan.ActionCacheStore, try int) error {
 	case err != nil && try < storeTries && tryAgain(err):
 		return err
 	case err != nil:
-		a.log.Warn("a result could not be kept in the cache", "task", answer.Task, "index", answer.Index, "error", err)
+		a.log.Info("a result could not be kept in the cache", "task", answer.Task, "index", answer.Index, "error", err)
 		answer.Fault = err.Error()
 	}
 	a.inbox.put(func(i *inbox) { i.facts.Stored = append(i.facts.Stored, answer) })

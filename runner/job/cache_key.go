@@ -131,11 +131,13 @@ func textOf(command []string) string {
 	if len(command) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(command)
-	if err != nil {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // people read it
+	if err := encoder.Encode(command); err != nil {
 		panic(err) // strings always have a JSON form
 	}
-	return string(text)
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // DigestText is the SHA-256 of a text, in hex.

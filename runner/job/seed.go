@@ -14,7 +14,7 @@ func (t *Task) SeedOf(index int) uint64 {
 	sum := sha256.Sum256([]byte("spotrelay seed 1\x00" + t.Name + "\x00" + t.KeyOf(index)))
 	seed := binary.LittleEndian.Uint32(sum[:])
 	if t.KeyOf(index) == "" {
-		seed += uint32(index) //nolint:gosec // what is beyond 32 bits begins anew
+		seed += uint32(index)
 	}
 	// The finalizer of MurmurHash3: one to one, so no two indexes meet.
 	seed ^= seed >> 16

@@ -68,7 +68,7 @@ func anySpec(t *rapid.T) *job.Spec {
 	if rapid.Bool().Draw(t, "seldom looked at") { // an attempt of a minute is short, then
 		timing.Poll = job.Duration(time.Minute)
 	}
-	return &job.Spec{
+	spec := &job.Spec{
 		Run: "01k0000000000000000000test", Job: "any", Seed: 7, Timing: timing,
 		MaxParallel:  rapid.SampledFrom([]int{0, 0, 1, 4}).Draw(t, "max parallel"),
 		MaxCost:      rapid.SampledFrom([]float64{0, 0, 0, 0.5}).Draw(t, "max cost"),
@@ -87,6 +87,12 @@ func anySpec(t *rapid.T) *job.Spec {
 				}}, Retries: retries},
 		},
 	}
+	for i := range spec.Tasks {
+		if rapid.Bool().Draw(t, "cached") {
+			spec.Tasks[i].Cache = &job.Cache{Version: "1", Serialize: rapid.Bool().Draw(t, "serialize")}
+		}
+	}
+	return spec
 }
 
 // Whatever facts come, in whatever order, how often and how late, and however

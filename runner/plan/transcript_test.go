@@ -80,6 +80,8 @@ func line(e Event) string {
 		return text
 	case e.AttemptEnded != nil:
 		return ended(e.AttemptEnded)
+	case e.IndexCached != nil:
+		return fmt.Sprintf("%s/%d cached, from run %s attempt %d", e.IndexCached.Task, e.IndexCached.Index, e.IndexCached.From.Run, e.IndexCached.From.Attempt)
 	case e.IndexEnded != nil:
 		return fmt.Sprintf("%s/%d ends %s: %s", e.IndexEnded.Task, e.IndexEnded.Index, e.IndexEnded.Class, e.IndexEnded.Reason)
 	case e.InstanceHeld != nil:

@@ -44,6 +44,7 @@ type working struct {
 	looks    map[ref]*look
 	newLooks []ref
 	keeping  map[ref]struct{}
+	claimed  map[ref]struct{} // whose key this run has claimed
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -144,7 +145,7 @@ func (s *State) prepare() {
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
 		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
-		looks: map[ref]*look{}, keeping: map[ref]struct{}{},
+		looks: map[ref]*look{}, keeping: map[ref]struct{}{}, claimed: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {

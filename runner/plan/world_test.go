@@ -49,6 +49,7 @@ type world struct {
 	steps   int
 	actions []Action // of the last tick
 	wake    Time
+	worldCache
 }
 
 // vm is an instance with its agent.
@@ -98,6 +99,7 @@ func (w *world) step(by Time) Decision {
 
 // tick gives the controller what has arrived and does what it decides.
 func (w *world) tick() Decision {
+	w.lookAgain()
 	facts := Facts{Tenure: w.tenure}
 	w.tenure = false
 	var late []func(*Facts)
@@ -160,6 +162,13 @@ func (w *world) do(a Action) {
 		w.list(a.List.Fleet)
 	case a.Prune != nil:
 		w.prune(a.Prune)
+	case a.CacheLookup != nil:
+		w.cacheLookup(a.CacheLookup)
+	case a.CacheStore != nil:
+		w.cacheStore(a.CacheStore)
+	case a.CacheRelease != nil:
+		delete(w.claimed, a.CacheRelease.Key)
+		delete(w.open, a.Key())
 	}
 }
 
@@ -310,6 +319,7 @@ func (w *world) restart() {
 		s.Apply(e)
 	}
 	w.state, w.tenure, w.facts = s, true, nil
+	clear(w.open)
 	for _, m := range w.vms {
 		m.fresh = true
 	}

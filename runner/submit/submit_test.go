@@ -186,3 +186,53 @@ func TestSubmitRefuses(t *testing.T) {
 		t.Errorf("runs %v", runs)
 	}
 }
+
+// What a task's cache names of the workdir is digested when it is submitted:
+// the same for the same files, whatever else there is.
+func TestCacheFiles(t *testing.T) {
+	files := map[string]string{"train.py": "print()", "data/a": "1", "notes.txt": "n"}
+	submitted := func(change map[string]string, paths ...string) job.Cache {
+		t.Helper()
+		dir := t.TempDir()
+		write(t, dir, files)
+		write(t, dir, change)
+		b := open(t, t.TempDir())
+		opts := options(t, b, dir)
+		opts.Workdir.Covers = func(pattern, path string) bool { return strings.HasPrefix(path, pattern) }
+		opts.Spec.Tasks[0].Cache = &job.Cache{Version: "1", Paths: paths}
+		run, err := Submit(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if opts.Spec.Tasks[0].Cache.Files != "" {
+			t.Error("the caller's specification was changed")
+		}
+		spec, err := store.ReadSpec(t.Context(), b, run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if spec.Workdir.Content == "" {
+			t.Error("the content of the workdir is not known")
+		}
+		return *spec.Tasks[0].Cache
+	}
+	first := submitted(nil, "train.py", "data/").Files
+	if first == "" || first != submitted(map[string]string{"notes.txt": "other"}, "train.py", "data/").Files {
+		t.Errorf("a file that is not named changed the digest %q", first)
+	}
+	for _, change := range []map[string]string{{"train.py": "print(1)"}, {"data/b": "new"}} {
+		if submitted(change, "train.py", "data/").Files == first {
+			t.Errorf("%v changed and the digest did not", change)
+		}
+	}
+	if got := submitted(nil).Files; got != "" {
+		t.Errorf("without a name the digest is %q", got)
+	}
+	opts := options(t, open(t, t.TempDir()), "")
+	opts.Workdir = nil
+	opts.Spec.Tasks[0].Cache = &job.Cache{Paths: []string{"x"}}
+	var fault *Error
+	if _, err := Submit(t.Context(), opts); !errors.As(err, &fault) || !strings.Contains(fault.What, "cache of task train") {
+		t.Errorf("without a workdir: %v", err)
+	}
+}
