@@ -29,6 +29,14 @@ type Event struct {
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 
+	NodeAccepted  *NodeAccepted  `json:"node_accepted,omitempty"`
+	NodeReady     *NodeReady     `json:"node_ready,omitempty"`
+	NodeEnded     *NodeEnded     `json:"node_ended,omitempty"`
+	NodeAssigned  *NodeAssigned  `json:"node_assigned,omitempty"`
+	NodeWithdrawn *NodeWithdrawn `json:"node_withdrawn,omitempty"`
+	GangStopped   *GangStopped   `json:"gang_stopped,omitempty"`
+	GangReturned  *GangReturned  `json:"gang_returned,omitempty"`
+
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
 	Unattended      *Unattended      `json:"unattended,omitempty"`
@@ -155,6 +163,7 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingPartial     EndingReason = "partial"     // of a gang that did not become whole in time
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )
 
@@ -178,10 +187,12 @@ type AttemptAssigned struct {
 	Final bool `json:"final,omitempty"`
 	// Ahead: it waits on its instance until a slot is free.
 	Ahead bool `json:"ahead,omitempty"`
+	// Nodes of a gang, of which Instance is the first.
+	Nodes []GangNode `json:"nodes,omitempty"`
 }
 
-// AttemptAccepted is the attempt's appearance in the instance's status; from
-// here on it counts.
+// AttemptAccepted is the attempt's appearance in the instance's status, of a
+// gang in those of all; from here on it counts.
 type AttemptAccepted struct {
 	job.AttemptID
 }

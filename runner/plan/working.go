@@ -26,6 +26,8 @@ type working struct {
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
+	// gangs are the indexes whose gang has not ended.
+	gangs map[ref]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -68,6 +70,7 @@ type find struct {
 	attempt    int // that ended last
 	answered   bool
 	checkpoint *job.CheckpointRef
+	nodes      []job.CheckpointRef // of a gang
 	damaged    []string
 }
 
@@ -114,7 +117,7 @@ func (s *State) prepare() {
 		byKey: map[string]*group{}, watches: map[string]*watch{}, pools: map[poolKey]int{},
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
-		early: map[string]job.Status{}, pruning: map[int]bool{},
+		early: map[string]job.Status{}, pruning: map[int]bool{}, gangs: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {
@@ -163,6 +166,9 @@ func (s *State) recount() {
 				s.work.open++
 				s.work.of[i].open++
 			}
+			if rec := x.current(); rec != nil && rec.IsGang() {
+				s.work.gangs[ref{int32(i), int32(j)}] = struct{}{}
+			}
 			s.arrive(ref{int32(i), int32(j)})
 		}
 	}
@@ -194,7 +200,7 @@ func (s *State) live(id job.AttemptID, instance string) (*AttemptRecord, ref) {
 		return nil, r
 	}
 	rec := s.at(r).current()
-	if rec == nil || rec.Attempt != id.Attempt || instance != "" && rec.Instance != instance {
+	if rec == nil || rec.Attempt != id.Attempt || instance != "" && !rec.on(instance) {
 		return nil, r
 	}
 	return rec, r
