@@ -76,6 +76,21 @@ func (t *tick) replaceable(r ref, rec *AttemptRecord, v Verdict) bool {
 	return rec.Final || t.sideAfter(r, charges) == onSpot
 }
 
+// settleGangs ends the gangs that wait for nothing any more, since the run has
+// ended while a node was to be replaced.
+func (t *tick) settleGangs() {
+	if !t.over() {
+		return
+	}
+	for _, g := range t.work.groups {
+		for _, r := range t.gangs(g) {
+			if rec := t.at(r).current(); rec != nil {
+				t.settleGang(rec, r)
+			}
+		}
+	}
+}
+
 // settleGang ends a gang's attempt when no node of it is left.
 func (t *tick) settleGang(rec *AttemptRecord, r ref) {
 	for n := range rec.Nodes {

@@ -143,6 +143,7 @@ func wholeGangs(spares map[string]int, nodes int) (n int) {
 func (t *tick) lackOf(g *group, side, ready int) gangLack {
 	lack := gangLack{spares: t.spares(g, side), ready: ready}
 	needs := map[string]int{} // of gangs that run, and soon need another
+	unfit := map[string]bool{}
 	for _, r := range t.gangs(g) {
 		rec := t.at(r).current()
 		if rec == nil || rec.Fleet == "" || sideOf(rec.Offer.Capacity) != side {
@@ -153,10 +154,14 @@ func (t *tick) lackOf(g *group, side, ready int) gangLack {
 			case rec.Stopping == nil && node.missing():
 				needs[rec.Fleet]++
 				lack.missing++
+				t.unfit(g, rec, unfit)
 			case node.Ended == 0 && t.noticedAway(node.Instance) && t.sideAfter(r, 1) == side:
 				needs[rec.Fleet]++
 			}
 		}
+	}
+	for id := range unfit {
+		needs[t.Instances[id].Fleet]++
 	}
 	left := map[string]int{}
 	for _, fleet := range g.fleets {
@@ -181,6 +186,17 @@ func (t *tick) lackOf(g *group, side, ready int) gangLack {
 		}
 	}
 	return lack
+}
+
+// unfit notes the spare instances that cannot take a lost node, since another
+// one of the attempt has ended there.
+func (t *tick) unfit(g *group, rec *AttemptRecord, ids map[string]bool) {
+	side := sideOf(rec.Offer.Capacity)
+	for id := range g.members {
+		if inst := t.Instances[id]; rec.wasOn(id) && t.spare(inst) && sideOf(inst.Offer.Capacity) == side {
+			ids[id] = true
+		}
+	}
 }
 
 // wholeCount is how many instances of a launch make gangs whole.

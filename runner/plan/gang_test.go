@@ -96,6 +96,7 @@ func TestGangReplacesNodes(t *testing.T) {
 	vms := w.gangRuns(t, 1, 3)
 	w.saveAll(vms, 1)
 	w.step(time.Second)
+	saved := vms[1].status.Running[0].Checkpoint
 	w.kill(vms[1], providers.EndReclaimed)
 	w.until(t, "node 1 is replaced", func() bool {
 		rec := w.state.Index("train", 0).current()
@@ -108,7 +109,7 @@ func TestGangReplacesNodes(t *testing.T) {
 	if got := vms[0].desired.Attempts[0].Gang.Addresses[1]; got != again[1].ID+":1" {
 		t.Errorf("node 0 is told that node 1 is at %s", got)
 	}
-	if from := again[1].desired.Attempts[0].Restore; from == nil || from.Key != "ckpt/train/0/1/1-1" {
+	if from := again[1].desired.Attempts[0].Restore; from == nil || from.Key != saved.Key {
 		t.Errorf("the new node 1 goes on from %v, want its own newest", from)
 	}
 	x := w.state.Index("train", 0)

@@ -18,7 +18,7 @@ type group struct {
 	fleets    []string
 	slots     int
 	dedicated bool
-	nodes     int // of a gang, each an instance; 1: no gangs
+	nodes     int  // of a gang, each an instance; 1: no gangs
 	wait      Time // capacity_wait
 	onDemand  bool // the job file allows it
 	open      int  // indexes that have not ended

@@ -31,6 +31,7 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	}
 	t.observe(facts)
 	t.timers()
+	t.settleGangs()
 	t.assign()
 	t.rent()
 	t.endRun()

@@ -243,7 +243,12 @@ func (f *filler) fill(v reflect.Value, path string) {
 		f.fill(v.Elem(), path)
 	case reflect.Struct:
 		f.fillStruct(v, path)
+	case reflect.Interface:
+		v.Set(reflect.ValueOf(path))
 	case reflect.Slice:
+		if f.open[v.Type().Elem()] > 1 {
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		f.fill(v.Index(0), path+"[]")
 	case reflect.Map:
