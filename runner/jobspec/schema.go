@@ -84,7 +84,7 @@ func (s *blockSchema) names() []string {
 
 // laterWords are known to people from spotrelay's design and not heeded by
 // this release: they are refused rather than ignored.
-var laterWords = []string{"cache", "container", "deadline", "input", "max_cost", "nodes", "secret"}
+var laterWords = []string{"cache", "container", "deadline", "input", "max_cost", "secret"}
 
 func isLater(name string) bool { return slices.Contains(laterWords, name) }
 

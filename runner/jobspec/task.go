@@ -178,6 +178,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 		l.report(report{at: t.c.attrs["dedicated"].Expr.Range(), summary: "A dedicated task has one slot",
 			detail: fmt.Sprintf("dedicated gives each attempt an instance of its own, but slots = %d lets attempts share one. Remove one of them.", task.Slots)})
 	}
+	l.readGang(t, s, &task, block)
 	l.readDependencies(t)
 	return task
 }

@@ -66,6 +66,8 @@ func (t *Teller) Tell(event plan.Event) Line {
 	case event.InstanceFound != nil, event.InstanceReady != nil, event.InstanceNoticed != nil,
 		event.InstanceEnding != nil, event.InstanceGone != nil:
 		return t.instance(event)
+	case event.NodeEnded != nil, event.NodeAssigned != nil, event.GangStopped != nil, event.GangReturned != nil:
+		return t.gang(event)
 	default:
 		return t.run(event)
 	}
@@ -96,6 +98,9 @@ func (t *Teller) accepted(id job.AttemptID) Line {
 	record := t.record(id)
 	if record == nil {
 		return Line{Text: text}
+	}
+	if n := len(record.Nodes); n > 0 {
+		text += fmt.Sprintf(" on %d nodes,", n)
 	}
 	text += fmt.Sprintf(" on %s (%s)", record.Instance, Offer(record.Offer))
 	if record.Final {
