@@ -166,7 +166,11 @@ func (r *logReader) attempt(ctx context.Context, record plan.AttemptRecord) erro
 		defer lines.flush()
 		out = lines
 	} else if r.flags.attempt == 0 {
-		fmt.Fprintf(r.app.stderr, "== %s attempt %d on %s\n", narrate.Name(r.state.Spec, id.Task, id.Index), id.Attempt, record.Instance)
+		instance := record.Instance
+		if n := r.flags.node; n >= 0 && n < len(record.Nodes) {
+			instance = record.Nodes[n].Instance
+		}
+		fmt.Fprintf(r.app.stderr, "== %s attempt %d on %s\n", narrate.Name(r.state.Spec, id.Task, id.Index), id.Attempt, instance)
 	}
 	if r.flags.node >= 0 {
 		return r.nodeLogs(ctx, id, record, out)

@@ -67,3 +67,10 @@ func CommitGang(ctx context.Context, b bucket.Bucket, run string, m GangManifest
 	}
 	return ref, nil
 }
+
+// ReadGang reads a gang manifest. Errors: bucket.ErrNotFound, ErrVersion,
+// ErrCorrupt. May be repeated.
+func ReadGang(ctx context.Context, b bucket.Bucket, key string) (GangManifest, error) {
+	m, _, err := read[GangManifest](ctx, b, key)
+	return m, err
+}
