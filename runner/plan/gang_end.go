@@ -14,18 +14,18 @@ func (t *tick) endNode(inst *Instance, rec *AttemptRecord, r ref, e Evidence) {
 	id := job.AttemptID{Task: task.Name, Index: int(r.index), Attempt: rec.Attempt}
 	n := rec.nodeOn(inst.ID)
 	node := &rec.Nodes[n]
-	if e.End == nil && rec.Accepted == 0 && rec.Stopping == nil {
-		t.emit(Event{AttemptWithdrawn: &AttemptWithdrawn{AttemptID: id,
-			Reason: nodeName(rec, n) + " was lost before all nodes had accepted"}})
-		t.endUnwanted(id)
-		return
-	}
 	t.complete(&e, inst, rec, x)
 	if e.End != nil {
 		e.Progress = movedOn(node.Restore, e.End.Saved)
 	}
 	v := Classify(e, task.Retries)
 	e.Text = Explain(e)
+	if rec.Accepted == 0 && rec.Stopping == nil && (e.End == nil || hostLost(v)) {
+		t.emit(Event{AttemptWithdrawn: &AttemptWithdrawn{AttemptID: id,
+			Reason: nodeName(rec, n) + " was lost before all nodes had accepted"}})
+		t.endUnwanted(id)
+		return
+	}
 	ended := &NodeEnded{
 		AttemptID: id, Node: n, Incarnation: node.Incarnation, Instance: inst.ID, Evidence: e,
 		Cost:       shareOf(inst, t.now-node.Assigned+node.Unattended),
@@ -61,6 +61,10 @@ func (t *tick) endNode(inst *Instance, rec *AttemptRecord, r ref, e Evidence) {
 func (t *tick) replaceable(r ref, rec *AttemptRecord, v Verdict) bool {
 	task, x := &t.Spec.Tasks[r.task], t.at(r)
 	if task.OnNodeLoss != job.NodeLossReplace || !hostLost(v) || rec.Accepted == 0 || t.over() {
+		return false
+	}
+	// With nobody left to go on, all begin anew from what all have.
+	if len(rec.instances()) < 2 {
 		return false
 	}
 	if replacedFree(x, rec, v) {
