@@ -104,6 +104,7 @@ type attemptJSON struct {
 	Cost       float64            `json:"cost_dollars"`
 	Restored   *job.CheckpointRef `json:"restored,omitempty"`
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"`
+	Nodes      []nodeJSON         `json:"nodes,omitempty"` // of a gang, with the incarnations that were lost
 }
 
 func attemptsOf(state *plan.State, only taskRef) []attemptJSON {
@@ -134,6 +135,7 @@ func attemptView(task string, index int, record plan.AttemptRecord) attemptJSON 
 	if record.Verdict != nil {
 		view.Class, view.Cause, view.Charge = record.Verdict.Class, record.Verdict.Cause, record.Verdict.Charge
 	}
+	view.Nodes = nodesOf(record)
 	return view
 }
 
@@ -149,6 +151,9 @@ func (a *app) printAttempts(spec *job.Spec, list []attemptJSON) {
 	var rows [][]string
 	for _, v := range list {
 		rows = append(rows, attemptRow(spec, v))
+		for _, node := range v.Nodes {
+			rows = append(rows, nodeRow(node))
+		}
 	}
 	printTable(a.stdout, []string{"ATTEMPT", "INSTANCE", "OFFER", "START", "END", "CLASS", "CHARGED TO", "LEFT", "COST", "EVIDENCE"}, rows)
 }

@@ -80,7 +80,7 @@ func (t *attempt) makeFolder() error {
 
 // plain: the attempt begins with nothing but an empty working directory.
 func (t *attempt) plain() bool {
-	return t.transparent == nil && t.job.Workdir == nil && len(t.job.Execution.Setup) == 0 && len(t.job.Inputs) == 0
+	return t.transparent == nil && t.gang == nil && t.job.Workdir == nil && len(t.job.Execution.Setup) == 0 && len(t.job.Inputs) == 0
 }
 
 // checkAssignment refuses what would lead out of the attempt's folder. A

@@ -31,7 +31,8 @@ type Desired struct {
 }
 
 // Assignment is an attempt with everything that its execution needs. Its
-// content does not change while it is assigned.
+// content does not change while it is assigned, except for Cancel and for a
+// gang's Addresses.
 type Assignment struct {
 	AttemptID
 	Execution Execution `json:"execution"`
@@ -69,8 +70,8 @@ type GangPart struct {
 	Nodes int `json:"nodes"` // of the gang
 	// Incarnation counts the instances that were this node, from 1.
 	Incarnation int `json:"incarnation"`
-	// Addresses of all nodes, in order; "" of one that has none yet. The
-	// command starts when all are there.
+	// Addresses of all nodes, host:port, in order; "" of one that has none yet.
+	// The command starts when all are there.
 	Addresses []string `json:"addresses,omitempty"`
 	// Replace: the others go on when one is lost.
 	Replace bool `json:"replace,omitempty"`

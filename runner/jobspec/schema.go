@@ -86,7 +86,7 @@ func (s *blockSchema) names() []string {
 
 // laterWords are known to people from spotrelay's design and not heeded by
 // this release: they are refused rather than ignored.
-var laterWords = []string{"container", "deadline", "nodes", "secret"}
+var laterWords = []string{"container", "deadline", "secret"}
 
 func isLater(name string) bool { return slices.Contains(laterWords, name) }
 

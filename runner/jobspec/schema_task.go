@@ -38,6 +38,8 @@ task "train" {
 		{name: "kill_after", kind: kindDuration, def: `"30s"`, description: "How long after the signal the task is killed, on its timeout and on cancel. On an interruption notice it has all the time that the last save leaves.", example: `"10s"`},
 		{name: "slots", kind: kindWhole, def: "1", description: "How many attempts of the task share an instance at once.", example: "4"},
 		{name: "dedicated", kind: kindBool, def: "false", description: "Each attempt has an instance of its own, used once.", example: "true"},
+		{name: "nodes", kind: kindWhole, def: "1", description: "Makes each attempt a gang of so many nodes, each on an instance of its own in one fleet: all or nothing, started together, ended and charged as one. At most 512. See [gangs](gangs.md).", example: "4"},
+		{name: "on_node_loss", kind: kindString, def: `"restart"`, oneOf: []string{string(job.NodeLossRestart), string(job.NodeLossReplace)}, description: "What becomes of a gang when a node is lost. `restart`: all nodes save and stop, and the next attempt goes on with all. `replace`: the others go on, and the lost one alone is replaced; for programs that can take it.", example: `"replace"`},
 		{name: "image", kind: kindString, defText: "the job's", description: "The image of the instances, by the provider's name for it.", example: `"ami-0abc"`},
 		{name: "disk", kind: kindSize, defText: "the job's", description: "Scratch space that an attempt needs; the same as `disk` in `resources`.", example: `"100GiB"`},
 		{name: "labels", kind: kindMap, description: "Tags of the instances, added to the job's.", example: `{ stage = "features" }`},

@@ -185,6 +185,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 			detail: fmt.Sprintf("dedicated gives each attempt an instance of its own, but slots = %d lets attempts share one. Remove one of them.", task.Slots)})
 	}
 	task.Cache = l.readCache(t.c.first(cacheSchema), s, block)
+	l.readGang(t, s, &task, block)
 	l.readDependencies(t)
 	l.readInputNames(t, s)
 	l.readFlow(t, s, &task)

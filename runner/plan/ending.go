@@ -225,6 +225,7 @@ func (t *tick) lastWords(inst *Instance, w *watch, st *job.Status, evidence *pro
 	if w.last != nil {
 		for i := range w.last.Running {
 			t.accept(w.last.Running[i].AttemptID, inst.ID)
+			t.acceptNode(w.last.Running[i].AttemptID, inst.ID, "")
 		}
 		for i := range w.last.Ended {
 			end := &w.last.Ended[i]

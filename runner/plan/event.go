@@ -31,6 +31,14 @@ type Event struct {
 	TaskOpened       *TaskOpened       `json:"task_opened,omitempty"`
 	TaskSkipped      *TaskSkipped      `json:"task_skipped,omitempty"`
 
+	NodeAccepted  *NodeAccepted  `json:"node_accepted,omitempty"`
+	NodeReady     *NodeReady     `json:"node_ready,omitempty"`
+	NodeEnded     *NodeEnded     `json:"node_ended,omitempty"`
+	NodeAssigned  *NodeAssigned  `json:"node_assigned,omitempty"`
+	NodeWithdrawn *NodeWithdrawn `json:"node_withdrawn,omitempty"`
+	GangStopped   *GangStopped   `json:"gang_stopped,omitempty"`
+	GangReturned  *GangReturned  `json:"gang_returned,omitempty"`
+
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
 	CostWarned   *CostWarned   `json:"cost_warned,omitempty"`
@@ -171,6 +179,7 @@ const (
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
 	EndingHeld        EndingReason = "held"        // was kept after a failure, long enough
 	EndingPaused      EndingReason = "paused"      // the run was paused
+	EndingPartial     EndingReason = "partial"     // of a gang that did not become whole in time
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )
 
@@ -194,10 +203,12 @@ type AttemptAssigned struct {
 	Final bool `json:"final,omitempty"`
 	// Ahead: it waits on its instance until a slot is free.
 	Ahead bool `json:"ahead,omitempty"`
+	// Nodes of a gang, of which Instance is the first.
+	Nodes []GangNode `json:"nodes,omitempty"`
 }
 
-// AttemptAccepted is the attempt's appearance in the instance's status; from
-// here on it counts.
+// AttemptAccepted is the attempt's appearance in the instance's status, of a
+// gang in those of all; from here on it counts.
 type AttemptAccepted struct {
 	job.AttemptID
 }

@@ -95,6 +95,9 @@ type FoundCheckpoint struct {
 	Task       string
 	Index      int
 	Checkpoint *job.CheckpointRef
+	// Nodes are the checkpoints of a gang's nodes, in order, that Checkpoint, a
+	// gang's manifest, lists.
+	Nodes []job.CheckpointRef
 	// Damaged ones that were passed over, by key, for the evidence.
 	Damaged []string
 	// Attempt as the action had it.

@@ -32,7 +32,10 @@ func (t *tick) holdFor(inst *Instance, ended *AttemptEnded, length Time) {
 	default:
 		return
 	}
-	w := t.work.watches[inst.ID]
+	w, inst := t.work.watches[inst.ID], t.Instances[inst.ID]
+	if w == nil || inst == nil { // the end of a gang, of which this one is gone
+		return
+	}
 	if length <= 0 || ended.Charge != job.ChargeFailures || ended.Evidence.End == nil || t.over() || t.Paused ||
 		inst.Ending != "" || inst.Notice != nil || w.leaving || w.vanished {
 		return

@@ -99,9 +99,13 @@ func anySpec(t *rapid.T) *job.Spec {
 // often the controller is replaced, the promises hold after every tick; and
 // when the world has calmed down the run ends and leaves nothing behind.
 func TestAnyWorld(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	rapid.Check(t, func(t *rapid.T) { anyWorld(t, anySpec(t)) })
+}
+
+func anyWorld(t *rapid.T, spec *job.Spec) {
+	{
 		l := newLuck(t)
-		w := newWorld(anySpec(t), l, t.Fatalf)
+		w := newWorld(spec, l, t.Fatalf)
 		w.queues = rapid.Bool().Draw(t, "queues")
 		for range 20 + l.below(80, "steps") {
 			by := Time(1+l.below(60, "seconds")) * time.Second
@@ -147,7 +151,7 @@ func TestAnyWorld(t *testing.T) {
 				t.Fatalf("instance %s was left behind", id)
 			}
 		}
-	})
+	}
 }
 
 // promises checks what must hold after every tick.
@@ -211,6 +215,16 @@ func budgetsHold(t *rapid.T, task *job.Task, x *IndexState) {
 	charged, failures, live := 0, 0, 0
 	for k := range x.Attempts {
 		rec := &x.Attempts[k]
+		for n := range rec.Nodes { // incarnations that were replaced
+			for _, lost := range rec.Nodes[n].Lost {
+				if lost.Verdict.Charge != job.ChargeNothing {
+					charged++
+				}
+			}
+			if rec.Final && rec.Nodes[n].Offer.Capacity != providers.OnDemand {
+				t.Fatalf("node %d of final attempt %d of %s was on spot", n, rec.Attempt, task.Name)
+			}
+		}
 		if rec.Ended == 0 {
 			live++
 			continue

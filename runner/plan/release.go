@@ -112,8 +112,8 @@ func (t *tick) releaseIdle(g *group) {
 	}
 	up := func(work int) int { return (max(work, 0) + g.slots - 1) / g.slots }
 	surplus := [2]int{
-		onSpot:   spot.idle + spot.booting - up(g.open-last.ready), // no last attempt goes on spot
-		onDemand: last.idle + last.booting - up(g.open),
+		onSpot:   spot.idle + spot.booting - up(g.open-last.ready)*g.nodes, // no last attempt goes on spot
+		onDemand: last.idle + last.booting - up(g.open)*g.nodes,
 	}
 	patience := t.Spec.Timing.IdleTimeout.D()
 	for _, inst := range empty {
@@ -122,7 +122,7 @@ func (t *tick) releaseIdle(g *group) {
 			t.end(inst, EndingIdle, nil)
 			continue
 		}
-		if inst.Ready == 0 {
+		if inst.Ready == 0 || t.awaitsGang(g, inst) {
 			continue
 		}
 		since := max(t.work.watches[inst.ID].idle, inst.Ready)
@@ -155,7 +155,7 @@ func (t *tick) releaseAll() {
 // ended.
 func (t *tick) runsAny(inst *Instance) bool {
 	for _, id := range inst.Attempts {
-		if rec, _ := t.live(id, inst.ID); rec != nil && rec.Accepted != 0 {
+		if rec, _ := t.live(id, inst.ID); rec != nil && rec.acceptedOn(inst.ID) {
 			return true
 		}
 	}

@@ -65,6 +65,9 @@ type State struct {
 	MovedAt map[string]Time `json:"moved_at,omitempty"`
 	// Short says since when a group gets nothing, by "group/capacity type".
 	Short map[string]Time `json:"short,omitempty"`
+	// Left says until when a fleet is left alone for gangs of a group that did
+	// not become whole there, by "group/capacity type/fleet".
+	Left map[string]Time `json:"left,omitempty"`
 	// Boots counts the boots that failed in a row, by pool.
 	Boots map[string]int `json:"boots,omitempty"`
 	// Blamed counts the instances on which attempts failed at once, by group,
@@ -158,6 +161,12 @@ type AttemptRecord struct {
 	Damaged    []string           `json:"damaged,omitempty"` // checkpoints passed over for Restore
 	// Stopped is why it was told to save and end, "" if it was not.
 	Stopped job.Cause `json:"stopped,omitempty"`
+	// Nodes of a gang, of which Instance is the first; nil: it is none.
+	Nodes []NodeRecord `json:"nodes,omitempty"`
+	// Started is when all nodes of a gang were ready; 0: not yet.
+	Started  Time      `json:"started,omitempty"`
+	Stopping *GangStop `json:"stopping,omitempty"` // why a gang's nodes are told to stop
+	Refused  []string  `json:"refused,omitempty"`  // instances that did not take a node
 }
 
 // Launch is an open intent.

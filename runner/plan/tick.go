@@ -34,6 +34,7 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	}
 	t.observe(facts)
 	t.timers()
+	t.settleGangs()
 	t.gate()
 	t.limits()
 	t.assign()

@@ -7,10 +7,13 @@ import (
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
-// endAttempt gives an attempt its verdict, charges it, and says whether and
-// when the index goes on.
+// endAttempt gives an attempt its verdict.
 func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence) {
-	task, x := &t.Spec.Tasks[r.task], t.at(r)
+	if rec.IsGang() {
+		t.endNode(inst, rec, r, e)
+		return
+	}
+	task := &t.Spec.Tasks[r.task]
 	t.complete(&e, inst, rec, r)
 	v := Classify(e, task.Retries)
 	e.Text = Explain(e)
@@ -19,6 +22,13 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 		Cost:      shareOf(inst, t.heldFor(rec, e.End)),
 		AtOnce:    failedAtOnce(v, e.End),
 	}
+	t.conclude(inst, rec, r, v, e, ended)
+}
+
+// conclude charges an attempt that has its verdict, and says whether and when
+// the index goes on.
+func (t *tick) conclude(inst *Instance, rec *AttemptRecord, r ref, v Verdict, e Evidence, ended *AttemptEnded) {
+	task, x := &t.Spec.Tasks[r.task], t.at(r)
 	switch {
 	case replacedFree(x, rec, v):
 		v.Charge, ended.FreeHost = job.ChargeNothing, true
@@ -27,7 +37,9 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	}
 	after := x.counters().plus(v.Charge)
 	ended.Verdict, ended.Evidence, ended.Left = v, e, after.left(task.Retries)
-	ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
+	if !rec.IsGang() { // its nodes have theirs
+		ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
+	}
 	if v.Class == job.Succeeded {
 		ended.Output, ended.Result = e.End.Output, e.End.Result
 		ended.Evidence.End = withoutResult(e.End)

@@ -127,6 +127,9 @@ func (s *State) refile(inst *Instance) {
 // countComing counts the attempts that an interruption is about to send to
 // another instance, so that it can be rented while they save.
 func (s *State) countComing(inst *Instance, f *filed) {
+	if f.group.nodes > 1 { // see lackOf
+		return
+	}
 	if inst.Notice == nil || inst.Notice.Kind == job.NoticeRebalance {
 		return
 	}

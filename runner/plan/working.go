@@ -45,6 +45,8 @@ type working struct {
 	newLooks []ref
 	keeping  map[ref]struct{}
 	claimed  map[ref]struct{} // whose key this run has claimed
+	// gangs are the indexes whose gang has not ended.
+	gangs map[ref]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -90,6 +92,7 @@ type find struct {
 	attempt    int // that ended last
 	answered   bool
 	checkpoint *job.CheckpointRef
+	nodes      []job.CheckpointRef // of a gang
 	damaged    []string
 }
 
@@ -144,7 +147,7 @@ func (s *State) prepare() {
 		byKey: map[string]*group{}, watches: map[string]*watch{}, pools: map[poolKey]int{},
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
-		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
+		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{}, gangs: map[ref]struct{}{},
 		looks: map[ref]*look{}, keeping: map[ref]struct{}{}, claimed: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
@@ -201,6 +204,9 @@ func (s *State) recount() {
 				}
 				s.work.of[i].open++
 			}
+			if rec := x.current(); rec != nil && rec.IsGang() {
+				s.work.gangs[ref{int32(i), int32(j)}] = struct{}{}
+			}
 			s.arrive(ref{int32(i), int32(j)})
 		}
 		if s.work.tasks[i].upstream == 0 && s.work.tasks[i].counts[phaseNumber(IndexBlocked)] > 0 {
@@ -235,7 +241,7 @@ func (s *State) live(id job.AttemptID, instance string) (*AttemptRecord, ref) {
 		return nil, r
 	}
 	rec := s.at(r).current()
-	if rec == nil || rec.Attempt != id.Attempt || instance != "" && rec.Instance != instance {
+	if rec == nil || rec.Attempt != id.Attempt || instance != "" && !rec.on(instance) {
 		return nil, r
 	}
 	return rec, r

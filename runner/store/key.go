@@ -69,8 +69,10 @@ func LogPrefix(run string, id job.AttemptID) string {
 
 // LogKey is one part of an attempt's log, seq from 1.
 func LogKey(run string, id job.AttemptID, seq int64) string {
-	return LogPrefix(run, id) + fmt.Sprintf("%08d", seq)
+	return LogPrefix(run, id) + logPart(seq)
 }
+
+func logPart(seq int64) string { return fmt.Sprintf("%08d", seq) }
 
 // CheckpointPrefix is the prefix of an index's checkpoints, of the series
 // without a name. Node is 0 unless it is a gang.

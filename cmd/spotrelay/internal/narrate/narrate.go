@@ -68,6 +68,8 @@ func (t *Teller) Tell(event plan.Event) Line {
 		return t.instance(event)
 	case event.IndexCached != nil, event.IndexAwaits != nil, event.CacheMissed != nil, event.CacheKept != nil:
 		return t.cache(event)
+	case event.NodeEnded != nil, event.NodeAssigned != nil, event.GangStopped != nil, event.GangReturned != nil:
+		return t.gang(event)
 	default:
 		return t.run(event)
 	}
@@ -103,6 +105,9 @@ func (t *Teller) accepted(id job.AttemptID) Line {
 	record := t.record(id)
 	if record == nil {
 		return Line{Text: text}
+	}
+	if n := len(record.Nodes); n > 0 {
+		text += fmt.Sprintf(" on %d nodes,", n)
 	}
 	text += fmt.Sprintf(" on %s (%s)", record.Instance, Offer(record.Offer))
 	if record.Final {
