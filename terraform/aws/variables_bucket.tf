@@ -75,6 +75,11 @@ variable "create_kms_key" {
   description = "Whether the bucket is encrypted with a key of its own (a dollar a month, and what the requests cost). Default: S3's own keys, at no cost."
   type        = bool
   default     = false
+
+  validation {
+    condition     = var.existing_bucket == null || !var.create_kms_key
+    error_message = "An existing bucket has its key already: name it by kms_key_arn."
+  }
 }
 
 variable "kms_key_arn" {
@@ -90,10 +95,5 @@ variable "kms_key_arn" {
   validation {
     condition     = var.kms_key_arn == null || !var.create_kms_key
     error_message = "Either a key is made (create_kms_key) or there is one (kms_key_arn)."
-  }
-
-  validation {
-    condition     = var.existing_bucket == null || !var.create_kms_key
-    error_message = "An existing bucket has its key already: name it by kms_key_arn."
   }
 }
