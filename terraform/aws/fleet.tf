@@ -28,7 +28,7 @@ locals {
   gang_fleets = [
     for gangs in local.make_gangs ? [var.gangs] : [] : merge(local.fleet, {
       config = merge(local.settings, {
-        subnets         = lookup(local.subnets_in_zone, gangs.zone, [])
+        subnets         = try(local.subnets_in_zone[gangs.zone], [])
         security_groups = [aws_security_group.instances.id, aws_security_group.gangs[0].id]
         launch_template = { id = aws_launch_template.gangs[0].id, version = tostring(aws_launch_template.gangs[0].latest_version) }
       })
