@@ -21,7 +21,7 @@ TASKS    ?= 1000,10000,100000
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/spotrelay and bin/spotrelay-agent
@@ -87,6 +87,10 @@ bench-checkpoint: ## measure checkpoints against rclone, restic, aws, s5cmd, kop
 .PHONY: bench-dispatch
 bench-dispatch: build ## measure short tasks against xargs, GNU parallel and Slurm (BENCHFLAGS="-tasks 2000 -runs 1")
 	$(GO) run ./cmd/spotrelay/internal/benchdispatch -spotrelay bin/spotrelay $(BENCHFLAGS)
+
+.PHONY: terraform-check
+terraform-check: ## check the Terraform modules, with terraform and tflint where they are
+	.ci/terraform
 
 .PHONY: lint
 lint: ## check formatting, vet, linters and who imports whom

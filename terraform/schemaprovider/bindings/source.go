@@ -24,7 +24,6 @@ type Package struct {
 	Version string // of the provider: 6.25.0
 }
 
-
 // Open opens the package in a folder.
 func Open(dir string) (*Package, error) {
 	var description struct {
