@@ -37,7 +37,7 @@ module "fleet" {
   name    = "relay-example"
 
   # Smaller types than the default would offer, since the example is small.
-  machine_types = ["n2-standard-2", "n2d-standard-2", "e2-standard-2", "t2a-standard-2"]
+  machine_types = ["n2-standard-2", "e2-standard-2", "t2a-standard-2"]
 
   # It is an example: terraform destroy removes the bucket with its runs.
   destroy_bucket = true
