@@ -259,3 +259,18 @@ func TestBucketIsNarrow(t *testing.T) {
 		t.Error(fmt.Sprintf("%d grants in the project", n))
 	}
 }
+
+// TestPolicyInDocs: the policy that docs/aws.md gives for those who write it by
+// hand has the same actions.
+func TestPolicyInDocs(t *testing.T) {
+	text := read(t, "docs", "aws.md")
+	_, text, _ = strings.Cut(text, "```json\n")
+	text, _, _ = strings.Cut(text, "```")
+	var p policy
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		t.Fatal(err)
+	}
+	for _, difference := range awsNeeds.compare(callsOf(t).all(awsProvider), p.actions()) {
+		t.Errorf("docs/aws.md: %s", difference)
+	}
+}
