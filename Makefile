@@ -96,8 +96,8 @@ terraform-check: ## check the Terraform modules, with terraform and tflint where
 lint: ## check formatting, vet, linters and who imports whom
 	.ci/text
 	$(TOOL) golangci-lint run --timeout 15m ./...
-	for plugin in examples/plugin-static examples/plugin-qemu; do \
-		(cd $$plugin && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run --timeout 15m ./...) || exit 1; \
+	for module in examples/plugin-static examples/plugin-qemu terraform/schemaprovider; do \
+		(cd $$module && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run --timeout 15m ./...) || exit 1; \
 	done
 
 .PHONY: generate

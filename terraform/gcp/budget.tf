@@ -7,6 +7,8 @@ resource "google_monitoring_notification_channel" "budget" {
   display_name = "Budget of the spotrelay fleet ${var.name}: ${each.value}"
   type         = "email"
   labels       = { email_address = each.value }
+
+  depends_on = [google_project_service.apis]
 }
 
 resource "google_billing_budget" "fleet" {
@@ -40,4 +42,6 @@ resource "google_billing_budget" "fleet" {
   all_updates_rule {
     monitoring_notification_channels = [for channel in google_monitoring_notification_channel.budget : channel.id]
   }
+
+  depends_on = [google_project_service.apis]
 }

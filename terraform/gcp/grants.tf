@@ -33,7 +33,7 @@ resource "google_compute_subnetwork_iam_member" "network" {
   project    = split("/", local.subnetwork)[1]
   region     = var.region
   subnetwork = basename(local.subnetwork)
-  role       = google_project_iam_custom_role.network.id
+  role       = local.own_subnetwork ? google_project_iam_custom_role.network.id : "roles/compute.networkUser"
   member     = each.value
 }
 

@@ -9,11 +9,15 @@ locals {
   role_id = replace(var.name, "-", "_")
   labels  = merge(var.labels, { relay-fleet = var.name })
 
-  apis = var.enable_apis ? ["cloudbilling.googleapis.com", "compute.googleapis.com", "iam.googleapis.com"] : []
+  apis = concat(
+    ["cloudbilling.googleapis.com", "compute.googleapis.com", "iam.googleapis.com"],
+    var.create_kms_key ? ["cloudkms.googleapis.com"] : [],
+    var.budget == null ? [] : ["billingbudgets.googleapis.com", "monitoring.googleapis.com"],
+  )
 }
 
 resource "google_project_service" "apis" {
-  for_each = toset(concat(local.apis, var.enable_apis && var.create_kms_key ? ["cloudkms.googleapis.com"] : []))
+  for_each = toset(var.enable_apis ? local.apis : [])
 
   project            = var.project
   service            = each.value

@@ -5,6 +5,10 @@
 locals {
   make_network = var.subnetwork == null
   subnetwork   = local.make_network ? google_compute_subnetwork.fleet[0].id : var.subnetwork
+
+  # A project's own roles are good for the project alone, not for the host
+  # project of a Shared VPC.
+  own_subnetwork = var.subnetwork == null ? true : split("/", var.subnetwork)[1] == var.project
 }
 
 resource "google_compute_network" "fleet" {

@@ -41,7 +41,7 @@ variable "labels" {
 }
 
 variable "enable_apis" {
-  description = "Whether the APIs that spotrelay needs are enabled in the project: Compute, Cloud Billing for prices, IAM. They stay enabled when the fleet is destroyed."
+  description = "Whether the APIs that the fleet needs are enabled in the project: Compute, Cloud Billing for prices, IAM, and those of a key or a budget. They stay enabled when the fleet is destroyed."
   type        = bool
   default     = true
 }

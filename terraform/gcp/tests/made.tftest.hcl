@@ -102,8 +102,8 @@ run "existing_subnetwork" {
   }
 
   assert {
-    condition     = google_compute_subnetwork_iam_member.network["controller"].project == "acme-net" && google_compute_subnetwork_iam_member.network["controller"].subnetwork == "batch"
-    error_message = "The controller may use it, in its own project."
+    condition     = google_compute_subnetwork_iam_member.network["controller"].project == "acme-net" && google_compute_subnetwork_iam_member.network["controller"].subnetwork == "batch" && google_compute_subnetwork_iam_member.network["controller"].role == "roles/compute.networkUser"
+    error_message = "The controller may use it, in its own project, where the fleet's roles are not known."
   }
 }
 
@@ -168,7 +168,7 @@ run "bucket_with_key_and_alarm" {
   }
 
   assert {
-    condition     = one(one(google_billing_budget.fleet[0].amount).specified_amount).units == "500" && length(google_monitoring_notification_channel.budget) == 1
+    condition     = length(google_project_service.apis) == 6 && one(one(google_billing_budget.fleet[0].amount).specified_amount).units == "500" && length(google_monitoring_notification_channel.budget) == 1
     error_message = "There is an alarm."
   }
 
