@@ -30,7 +30,7 @@ locals {
   program = <<-PYTHON
     import json, os, random, sys
 
-    index, rounds = int(sys.argv[1]), 200
+    index, rounds = int(sys.argv[1]), 2000
     path = os.path.join(os.environ["SPOTRELAY_CHECKPOINT_DIR"], "state.json")
     state = {"round": 0, "inside": 0}
     if os.path.exists(path):

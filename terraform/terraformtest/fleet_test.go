@@ -61,7 +61,7 @@ func onCompute(t testing.TB, given map[string]cty.Value) *evaluation {
 	return evaluate(t, parseModule(t, "gcp"), all)
 }
 
-// testProviders are the providers in this process, with a cache of the test's.
+// testProvider is a cloud's provider in this process, with a cache of the test's.
 func testProvider(t testing.TB, cloud string) providers.Provider {
 	t.Helper()
 	if cloud == "aws" {
@@ -156,9 +156,11 @@ func TestFleetFilesDecode(t *testing.T) {
 }
 
 // TestConformanceByFleetFile holds each provider to the contract with the fleet
-// file of its module, by itself. On Google Cloud exactly the permissions of the
-// controller's roles are given, and all of them are used; on AWS all that is
-// called is among what the code was read to call.
+// file of its module, by itself. On Google Cloud the controller's roles are all
+// that it is permitted; on AWS all that is called is among what the code was read
+// to call, so the reading is not blind. What the suite leaves out here
+// (instances of somebody else, pages, partial launches) is in the providers' own
+// tests.
 func TestConformanceByFleetFile(t *testing.T) {
 	t.Run("aws", func(t *testing.T) {
 		s := ec2test.Start(t, ec2test.Options{Boot: 20 * time.Millisecond, Ending: 20 * time.Millisecond})

@@ -2,7 +2,6 @@ package terraformtest
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -256,7 +255,7 @@ func TestBucketIsNarrow(t *testing.T) {
 		}
 	}
 	if n := len(google.instances(t, "google_project_iam_member")); n != 3 {
-		t.Error(fmt.Sprintf("%d grants in the project", n))
+		t.Errorf("%d grants in the project", n)
 	}
 }
 
