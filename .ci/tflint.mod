@@ -1,6 +1,6 @@
 module github.com/spotrelay/spotrelay/.ci/tflint
 
-go 1.26.0
+go 1.26.3
 
 tool github.com/terraform-linters/tflint
 
