@@ -37,7 +37,11 @@ func (l *loader) readJob(block *content) *File {
 	l.declareInputs(block)
 	l.readTasks(spec, block, base)
 	spec.Inputs, file.Inputs = l.readInputs()
-	spec.Fleets = l.readFleets(l.fleetsInOrder(spec, base.fleets))
+	inOrder := l.fleetsInOrder(spec, base.fleets)
+	spec.Fleets = l.readFleets(inOrder)
+	if file.Bucket == "" {
+		file.Bucket = l.fleetsBucket(inOrder)
+	}
 	for _, task := range spec.Tasks {
 		l.checkCapabilities(l.tasks[task.Name], task, block)
 	}

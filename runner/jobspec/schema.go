@@ -225,7 +225,7 @@ var fleetSchema = &blockSchema{
 }`,
 	attributes: []attributeSchema{
 		{name: "provider", kind: kindString, defText: "that of `from`", description: "The provider's name.", example: `"aws"`},
-		{name: "from", kind: kindString, description: "A fleet file, relative to the job file: JSON of the form `{\"version\": 1, \"provider\": \"aws\", \"config\": {...}}`, as the Terraform modules write it. What `config` sets wins over it.", example: `"fleets/aws-use1.json"`},
+		{name: "from", kind: kindString, description: "A fleet file, relative to the job file: JSON of the form `{\"version\": 1, \"provider\": \"aws\", \"bucket\": \"s3://...\", \"config\": {...}}`, as the Terraform modules write it. What `config` sets wins over it, and the job's `bucket` over its.", example: `"fleets/aws-use1.json"`},
 	},
 	blocks: []*blockSchema{configSchema},
 }
