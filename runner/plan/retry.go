@@ -30,8 +30,12 @@ func (s *State) applyRetry(e Event) bool {
 		}
 	}
 	phase := IndexReady
-	if s.work.tasks[r.task].upstream > 0 {
+	switch {
+	case s.work.tasks[r.task].upstream > 0:
 		phase = IndexBlocked
+	case s.gated(int(r.task)): // a result that it needs may be missing still
+		phase = IndexBlocked
+		s.work.gates[int(r.task)] = struct{}{}
 	}
 	s.setPhase(r, phase)
 	return true
@@ -100,9 +104,10 @@ func (t *tick) brokenUpstream(task int) bool {
 		if !ok {
 			continue
 		}
-		c := &t.work.tasks[up].counts
-		if c[phaseNumber(IndexFailed)]+c[phaseNumber(IndexCancelled)] > 0 {
-			return true
+		for _, phase := range []IndexPhase{IndexFailed, IndexCancelled} {
+			if t.work.tasks[up].counts[phaseNumber(phase)] > 0 && !satisfies(&t.Spec.Tasks[up], phase) {
+				return true
+			}
 		}
 	}
 	return false

@@ -113,3 +113,36 @@ func TestRetryOfTwo(t *testing.T) {
 	w.script = func(job.AttemptID) *job.AttemptEnd { end := succeeded(); return &end }
 	w.untilFinished(t, OutcomeSucceeded)
 }
+
+// A task that was allowed to fail has let its dependents go; when it is retried
+// they wait for it again, and its second end does not count for another task's.
+func TestRetryOfAnAllowedFailure(t *testing.T) {
+	spec := chain()
+	spec.Tasks[0].AllowFailure = true // train; next depends on it
+	spec.Tasks[2].DependsOn = []string{"train", "aside"}
+	w := play(t, spec)
+	aside := &job.AttemptEnd{Exited: true, Committed: true}
+	w.script = func(id job.AttemptID) *job.AttemptEnd {
+		switch id.Task {
+		case "train":
+			return &job.AttemptEnd{Exited: true, ExitCode: 1}
+		case "aside":
+			return nil
+		}
+		return aside
+	}
+	w.until(t, "train has failed", func() bool { return w.phase("train") == IndexFailed && w.phase("aside") == IndexRunning })
+	w.retries("train")
+	w.tick()
+	w.until(t, "train has failed again", func() bool {
+		return w.phase("train") == IndexFailed && len(w.state.Index("train", 0).Attempts) == 2
+	})
+	if w.phase("next") != IndexBlocked {
+		t.Fatalf("next is %s, and aside %s", w.phase("next"), w.phase("aside"))
+	}
+	w.script = func(job.AttemptID) *job.AttemptEnd { return aside }
+	w.untilFinished(t, OutcomeSucceeded)
+	if w.phase("next") != IndexSucceeded || w.phase("last") != IndexSucceeded {
+		t.Fatalf("next is %s and last %s", w.phase("next"), w.phase("last"))
+	}
+}
