@@ -253,7 +253,7 @@ func TestEndsShareAWrite(t *testing.T) {
 	t.Parallel()
 	b, _ := folderBucket(t)
 	slow := &paced{Bucket: b, pace: 300 * time.Millisecond}
-	r := newRigOn(t, slow, func(o *Options) { o.Config.Timing.Heartbeat = job.Duration(time.Hour) })
+	r := newRigOn(t, slow, withSlots(12), func(o *Options) { o.Config.Timing.Heartbeat = job.Duration(time.Hour) })
 	r.status("the first status", func(job.Status) bool { return true })
 	before, begun := slow.writes.Load(), time.Now()
 	var assignments []job.Assignment
