@@ -30,6 +30,39 @@ func ContentOf(ctx context.Context, b bucket.Bucket, ref Ref, takes func(path st
 	return digest, files, nil
 }
 
+// Contents is the digest of each file and link that a manifest names, by path,
+// made as that of ContentOf. Errors as of Engine.Restore. May be repeated.
+func Contents(ctx context.Context, b bucket.Bucket, ref Ref) (map[string]string, error) {
+	m, _, err := forManifests(b).manifest(ctx, "read", ref)
+	if err != nil {
+		return nil, err
+	}
+	digests := make(map[string]string, len(m.Entries))
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		if e.Type != typeDir {
+			one := manifest{Entries: m.Entries[i : i+1], Chunks: m.Chunks}
+			digests[e.Path] = one.content()
+		}
+	}
+	return digests, nil
+}
+
+// Packs are the keys of the objects that a manifest names beside itself,
+// with their sizes: with those and the manifest it can be restored. Errors as
+// of Engine.Restore. May be repeated.
+func Packs(ctx context.Context, b bucket.Bucket, ref Ref) (map[string]int64, error) {
+	m, _, err := forManifests(b).manifest(ctx, "read", ref)
+	if err != nil {
+		return nil, err
+	}
+	packs := make(map[string]int64, len(m.Packs))
+	for i := range m.Packs {
+		packs[m.Packs[i].key()] = m.Packs[i].Size
+	}
+	return packs, nil
+}
+
 // content is the digest of what a restore would give, in names, kinds, sizes
 // and bytes, and in which files may be executed: not of other modes, which
 // differ with the umask of whoever saved, nor of times or the manifest's own

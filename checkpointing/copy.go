@@ -22,6 +22,25 @@ import (
 // Errors as of Engine.Restore for the source; CodeConflict when something else
 // has the key; the bucket's. May be repeated.
 func CopyManifest(ctx context.Context, b bucket.Bucket, from Ref, key string) (Ref, error) {
+	return copyManifest(ctx, b, from, key, func(m *manifest, data []byte) []byte { return data })
+}
+
+// CopyCheckpoint is CopyManifest for a checkpoint that is to be another one of
+// its series: the copy has this ID, which its key ends in, and so a digest of
+// its own. Its content is the same. Copies of one checkpoint with one ID are
+// equal. Errors as of CopyManifest. May be repeated.
+func CopyCheckpoint(ctx context.Context, b bucket.Bucket, from Ref, key string, id ID) (Ref, error) {
+	if named, ok := idOfKey(key); !ok || named != id {
+		return Ref{}, &Error{Code: CodeInvalid, Op: "copy", What: key, Err: errors.New("the key of a checkpoint ends in " + ManifestName(id))}
+	}
+	return copyManifest(ctx, b, from, key, func(m *manifest, _ []byte) []byte {
+		m.ID = id
+		return encodeManifest(m)
+	})
+}
+
+// copyManifest copies what store makes of the source.
+func copyManifest(ctx context.Context, b bucket.Bucket, from Ref, key string, store func(*manifest, []byte) []byte) (Ref, error) {
 	e := forManifests(b)
 	data, err := e.get(ctx, from.Key, maxManifest)
 	if err != nil {
@@ -37,6 +56,7 @@ func CopyManifest(ctx context.Context, b bucket.Bucket, from Ref, key string) (R
 	if err := e.packsPresent(ctx, m); err != nil {
 		return Ref{}, err
 	}
+	data = store(m, data)
 	if _, err := b.Put(ctx, key, bytes.NewReader(data), bucket.IfAbsent()); err != nil {
 		there, readErr := e.get(ctx, key, maxManifest)
 		switch {

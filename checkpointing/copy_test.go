@@ -132,3 +132,43 @@ func TestContentOf(t *testing.T) {
 		t.Error("a byte changed and the digest of all did not")
 	}
 }
+
+// A copy of a checkpoint may be another one of its series: it holds the same,
+// and is what its key says.
+func TestCopyCheckpoint(t *testing.T) {
+	b, err := bucket.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x"), []byte("1"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	id := ID{Attempt: 3, Sequence: 17}
+	saved, err := Open(b).Save(t.Context(), dir, SaveOptions{Key: "runs/a/c/" + ManifestName(id), ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := ID{Sequence: 17}
+	var first Ref
+	for range 2 { // it may be repeated
+		ref, err := CopyCheckpoint(t.Context(), b, saved.Ref, "runs/b/c/"+ManifestName(to), to)
+		if err != nil || ref.ID != to || ref.Content != saved.Ref.Content || ref.Digest == saved.Ref.Digest || first.Digest != "" && ref != first {
+			t.Fatalf("the copy is %+v (%v), the source %+v", ref, err, saved.Ref)
+		}
+		first = ref
+	}
+	newest, damaged, err := Newest(t.Context(), Open(b), "runs/b/c/")
+	if err != nil || len(damaged) > 0 || newest != first {
+		t.Errorf("the newest is %+v (%v, damaged %v), not %+v", newest, err, damaged, first)
+	}
+	if _, err := CopyCheckpoint(t.Context(), b, saved.Ref, "runs/b/c/"+ManifestName(id), to); !errors.Is(err, &Error{Code: CodeInvalid}) {
+		t.Errorf("under a key that says otherwise: %v", err)
+	}
+	if _, err := CopyManifest(t.Context(), b, saved.Ref, "runs/c/c/"+ManifestName(to)); err != nil {
+		t.Fatal(err)
+	} else if _, _, err := Newest(t.Context(), Open(b), "runs/c/c/"); !errors.Is(err, &Error{Code: CodeCorrupt}) {
+		t.Errorf("a plain copy under another name is taken: %v", err)
+	}
+}

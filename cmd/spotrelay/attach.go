@@ -92,7 +92,8 @@ func (a *app) carryInBackground(ctx context.Context, b bucket.Bucket, w *watch.W
 // lines elsewhere; with the channel that tells of a first interrupt.
 func (a *app) newDisplay(ctx context.Context, w *watch.Watcher) (display, <-chan struct{}, error) {
 	if a.json {
-		err := a.printJSON(startedJSON{Version: jsonVersion, Event: "run-started", Run: w.Run, Job: w.State.Spec.Job, Bucket: w.Bucket.Describe().URL})
+		err := a.printJSON(startedJSON{Version: jsonVersion, Event: "run-started", Run: w.Run, Job: w.State.Spec.Job, Bucket: w.Bucket.Describe().URL,
+			Recovers: recoversView(w.State.Spec.Recovery)})
 		return streamDisplay{app: a, run: w.Run}, interrupted(ctx), err
 	}
 	if isTerminal(a.stdout) && isTerminal(a.stdin) && os.Getenv("TERM") != "dumb" {

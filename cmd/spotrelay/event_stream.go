@@ -34,6 +34,8 @@ type startedJSON struct {
 	Run     string `json:"run"`
 	Job     string `json:"job"`
 	Bucket  string `json:"bucket"`
+
+	Recovers *recoversJSON `json:"recovers,omitempty"`
 }
 
 // endedJSON is the last line of run --json and attach --json.

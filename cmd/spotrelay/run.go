@@ -96,19 +96,25 @@ func (a *app) submit(ctx context.Context, path string, flags fileFlags, cache ca
 }
 
 func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
-	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager, Skipped: a.printSkipped}
-	if file.Workdir != nil {
-		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep, Covers: jobspec.Covers}
-	}
-	for _, input := range file.Inputs {
-		options.Inputs = append(options.Inputs, submit.Input{Name: input.Name, Address: input.Address})
-	}
+	options := submitOptions(b, file, agents, manager)
+	options.Skipped = a.printSkipped
 	options.InputProgress = a.importProgress()
 	run, err := submit.Submit(ctx, options)
 	if err != nil {
 		return "", fmt.Errorf("submitting job %s: %w", file.Spec.Job, err)
 	}
 	return run, nil
+}
+
+func submitOptions(b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) submit.Options {
+	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager}
+	if file.Workdir != nil {
+		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep, Covers: jobspec.Covers}
+	}
+	for _, input := range file.Inputs {
+		options.Inputs = append(options.Inputs, submit.Input{Name: input.Name, Address: input.Address})
+	}
+	return options
 }
 
 // printSkipped says what of the workdir the instances will not have.

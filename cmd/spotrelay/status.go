@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,6 +100,9 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 	for _, text := range view.Warnings {
 		fmt.Fprintf(a.stdout, "warning     %s\n", text)
 	}
+	if r := state.Spec.Recovery; r != nil {
+		fmt.Fprintf(a.stdout, "recovers    %s: %s\n", r.Run, recoveryText(r))
+	}
 	fmt.Fprintf(a.stdout, "started     %s\nlived       %s\ncost        %s\ncontroller  %s\n\n",
 		view.Created.Local().Format(time.DateTime), narrate.Span(at.Now), narrate.Money(view.Cost), view.Controller)
 	var rows [][]string
@@ -160,10 +164,25 @@ type runJSON struct {
 	Instances  int             `json:"instances"`          // that live
 	Indexes    indexesJSON     `json:"indexes"`
 	Controller string          `json:"controller,omitempty"`
+	Recovers   *recoversJSON   `json:"recovers,omitempty"`
 	Tasks      []taskJSON      `json:"tasks,omitempty"`
 	Living     []plan.Instance `json:"living,omitempty"`
 	Waits      []waitJSON      `json:"waits,omitempty"`   // for who computes the same
 	Running    []runningJSON   `json:"running,omitempty"` // attempts, as their agents saw them last
+}
+
+// recoversJSON is what a run took over.
+type recoversJSON struct {
+	Run         string `json:"run"`
+	Taken       int    `json:"taken"`       // indexes that had succeeded
+	Checkpoints int    `json:"checkpoints"` // indexes that go on from one
+}
+
+func recoversView(r *job.Recovery) *recoversJSON {
+	if r == nil {
+		return nil
+	}
+	return &recoversJSON{Run: r.Run, Taken: r.Succeeded(), Checkpoints: r.Checkpoints()}
 }
 
 type taskJSON struct {
@@ -181,7 +200,8 @@ type indexesJSON struct {
 	Waiting   int `json:"waiting"` // for an instance or a backoff
 	Running   int `json:"running"`
 	Succeeded int `json:"succeeded"`
-	Cached    int `json:"cached"` // of the succeeded ones: computed by an earlier run
+	Cached    int `json:"cached"`              // of the succeeded ones: computed by an earlier run
+	Recovered int `json:"recovered,omitempty"` // of the succeeded ones: taken over from the run that it recovers
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
 	Skipped   int `json:"skipped,omitempty"`
@@ -196,10 +216,17 @@ type waitJSON struct {
 
 // succeededText says how many of those that succeeded did not have to run.
 func (n *indexesJSON) succeededText() string {
-	if n.Cached == 0 {
+	var spared []string
+	if n.Recovered > 0 {
+		spared = append(spared, fmt.Sprintf("%d recovered", n.Recovered))
+	}
+	if n.Cached > 0 {
+		spared = append(spared, fmt.Sprintf("%d cached", n.Cached))
+	}
+	if len(spared) == 0 {
 		return fmt.Sprint(n.Succeeded)
 	}
-	return fmt.Sprintf("%d (%d cached)", n.Succeeded, n.Cached)
+	return fmt.Sprintf("%d (%s)", n.Succeeded, strings.Join(spared, ", "))
 }
 
 func (n *indexesJSON) count(phase plan.IndexPhase) {
@@ -227,7 +254,7 @@ func runView(ctx context.Context, b bucket.Bucket, state *plan.State, at store.P
 	view := runJSON{
 		ID: spec.Run, Job: spec.Job, State: state.Run(), Reason: state.Reason, Created: spec.Created,
 		Lived: at.Now.Seconds(), Cost: state.Cost, Spent: state.Spent(), MaxCost: spec.MaxCost, Instances: len(state.Instances),
-		Controller: controllerText(ctx, b, state),
+		Controller: controllerText(ctx, b, state), Recovers: recoversView(spec.Recovery),
 	}
 	if state.Held != "" {
 		view.Reason = state.Held
@@ -238,7 +265,11 @@ func runView(ctx context.Context, b bucket.Bucket, state *plan.State, at store.P
 			index := &state.Tasks[i].Indexes[k]
 			task.Indexes.count(index.Phase)
 			view.Indexes.count(index.Phase)
-			if index.Cached != nil {
+			switch {
+			case index.Recovered != nil:
+				task.Indexes.Recovered++
+				view.Indexes.Recovered++
+			case index.Cached != nil:
 				task.Indexes.Cached++
 				view.Indexes.Cached++
 			}

@@ -233,10 +233,10 @@ func (t *tick) limited(r ref, rec *AttemptRecord, inst *Instance, cost float64) 
 		return t.Stop.Cause, t.Stop.Reason
 	case rec.Stopped == job.CauseMaxCost:
 		return job.CauseMaxCost, fmt.Sprintf("it cost %s, and its max_cost is %s: %s",
-			dollars(spent), dollars(task.MaxCost), t.goOn(task.MaxCost))
+			dollars(spent), dollars(task.MaxCost), t.goOn(task.Name+"=", task.MaxCost))
 	case task.MaxCost > 0 && task.MaxCost-spent < t.leastFor(task, inst):
 		return job.CauseMaxCost, fmt.Sprintf("it cost %s, and what its max_cost of %s leaves does not pay for another attempt: %s",
-			dollars(spent), dollars(task.MaxCost), t.goOn(task.MaxCost))
+			dollars(spent), dollars(task.MaxCost), t.goOn(task.Name+"=", task.MaxCost))
 	}
 	return "", ""
 }
@@ -251,8 +251,8 @@ func (t *tick) leastFor(task *job.Task, inst *Instance) float64 {
 }
 
 // goOn says how a run goes on that a max_cost has stopped.
-func (t *tick) goOn(limit float64) string {
-	return fmt.Sprintf("spotrelay recover %s --max-cost %.4g goes on from what was saved", t.Spec.Run, 2*limit)
+func (t *tick) goOn(of string, limit float64) string {
+	return fmt.Sprintf("spotrelay recover %s --max-cost %s%.4g goes on from what was saved", t.Spec.Run, of, 2*limit)
 }
 
 // runCost stops the run when its instances have cost what they may.
@@ -266,7 +266,7 @@ func (t *tick) runCost() {
 	switch {
 	case spent >= limit:
 		t.stopRun(job.CauseMaxCost, fmt.Sprintf("the run cost %s, and its max_cost is %s: %s",
-			dollars(spent), dollars(limit), t.goOn(limit)))
+			dollars(spent), dollars(limit), t.goOn("", limit)))
 		return
 	case t.Warned > 0:
 	case spent >= warnAt*limit:

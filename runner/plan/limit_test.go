@@ -62,7 +62,7 @@ func TestMaxCostOfATask(t *testing.T) {
 	if x.Phase != IndexCancelled || x.EndedFor != job.CauseMaxCost || x.Checkpoint == nil {
 		t.Errorf("the index is %s for %s with checkpoint %v", x.Phase, x.EndedFor, x.Checkpoint)
 	}
-	if !strings.Contains(w.state.Reason, "spotrelay recover "+spec.Run+" --max-cost 1 ") {
+	if !strings.Contains(w.state.Reason, "spotrelay recover "+spec.Run+" --max-cost train=1 ") {
 		t.Errorf("the run ends for %q, which does not say how to go on", w.state.Reason)
 	}
 	golden(t, "max-cost", w)

@@ -42,7 +42,7 @@ func (t *tick) pruneOf(i int) *ActionPrune {
 	ran := false
 	for j := range state.Indexes {
 		x := &state.Indexes[j]
-		ran = ran || x.Next > 0
+		ran = ran || x.Next > 0 || x.Checkpoint != nil
 		if x.Phase != IndexSucceeded {
 			action.Unfinished = append(action.Unfinished, j)
 		}

@@ -126,6 +126,7 @@ type IndexState struct {
 	Output     *job.Manifest      `json:"output,omitempty"`     // of the attempt that succeeded
 	Result     map[string]string  `json:"result,omitempty"`     // and what it wrote to its result file
 	Cached     *job.CachedFrom    `json:"cached,omitempty"`     // who computed it, when no attempt of this run did
+	Recovered  *job.RecoveredFrom `json:"recovered,omitempty"`  // the attempt of an earlier run that succeeded, when it was taken over
 	Waits      *job.CacheClaim    `json:"waits,omitempty"`      // who computes the same, for which it waits
 	Missed     *job.CacheMiss     `json:"missed,omitempty"`     // why its cache entry was of no use
 	Kept       bool               `json:"kept,omitempty"`       // its result is in the cache, or cannot be

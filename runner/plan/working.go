@@ -126,6 +126,7 @@ func newState(spec *job.Spec) *State {
 	for i := range spec.Tasks {
 		s.Tasks[i].Indexes = make([]IndexState, spec.Tasks[i].Count)
 	}
+	s.takeOver()
 	s.prepare()
 	for i := range s.Tasks {
 		phase := IndexReady
@@ -133,7 +134,9 @@ func newState(spec *job.Spec) *State {
 			phase = IndexBlocked
 		}
 		for j := range s.Tasks[i].Indexes {
-			s.Tasks[i].Indexes[j].Phase = phase
+			if x := &s.Tasks[i].Indexes[j]; !x.Phase.ended() {
+				x.Phase = phase
+			}
 		}
 	}
 	s.recount()
@@ -354,13 +357,17 @@ func (s *State) unqueue(r ref) {
 // checkpoint it goes on from, and notes the question.
 func (s *State) wantFind(r ref) bool {
 	x := s.at(r)
-	if s.Spec.Tasks[r.task].Execution.Checkpoint == nil || len(x.Attempts) == 0 {
+	if s.Spec.Tasks[r.task].Execution.Checkpoint == nil || len(x.Attempts) == 0 && x.Checkpoint == nil {
 		return false
 	}
 	if f := s.work.finds[r]; f != nil {
 		return !f.answered
 	}
-	s.work.finds[r] = &find{attempt: x.Attempts[len(x.Attempts)-1].Attempt}
+	last := 0 // what was taken over is of attempt 0
+	if n := len(x.Attempts); n > 0 {
+		last = x.Attempts[n-1].Attempt
+	}
+	s.work.finds[r] = &find{attempt: last}
 	s.work.newFinds = append(s.work.newFinds, r)
 	return true
 }
