@@ -217,7 +217,7 @@ func budgetsHold(t *rapid.T, task *job.Task, x *IndexState) {
 		rec := &x.Attempts[k]
 		for n := range rec.Nodes { // incarnations that were replaced
 			for _, lost := range rec.Nodes[n].Lost {
-				if lost.Verdict.Charge != job.ChargeNothing {
+				if lost.Verdict.Charge != job.ChargeNothing && rec.Attempt > x.Base {
 					charged++
 				}
 			}
