@@ -88,12 +88,20 @@ bench-checkpoint: ## measure checkpoints against rclone, restic, aws, s5cmd, kop
 bench-dispatch: build ## measure short tasks against xargs, GNU parallel and Slurm (BENCHFLAGS="-tasks 2000 -runs 1")
 	$(GO) run ./cmd/spotrelay/internal/benchdispatch -spotrelay bin/spotrelay $(BENCHFLAGS)
 
+.PHONY: bench-agent
+bench-agent: ## measure the agent: from a notice to the commit, and what copying ahead costs (BENCHFLAGS="-gib 1 -rounds 1")
+	SPOTRELAY_TEST_SERVERS=1 $(GO) test -count=1 -timeout 1h -run '^$$' -bench 'Notice|AheadCost' -benchtime 1x ./runner/agent -gib 4 -pairs 20 $(BENCHFLAGS)
+
+.PHONY: terraform-check
+terraform-check: ## check the Terraform modules, with terraform and tflint where they are
+	.ci/terraform
+
 .PHONY: lint
 lint: ## check formatting, vet, linters and who imports whom
 	.ci/text
 	$(TOOL) golangci-lint run --timeout 15m ./...
-	for plugin in examples/plugin-static examples/plugin-qemu; do \
-		(cd $$plugin && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run --timeout 15m ./...) || exit 1; \
+	for module in examples/plugin-static examples/plugin-qemu terraform/schemaprovider; do \
+		(cd $$module && $(GO) tool -modfile=../../.ci/tools.mod golangci-lint run --timeout 15m ./...) || exit 1; \
 	done
 
 .PHONY: generate

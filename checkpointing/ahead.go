@@ -30,7 +30,7 @@ func (e *engine) Ahead(ctx context.Context, dir string, opts AheadOptions) (Ahea
 	s := newSaving(e, SaveOptions{
 		Base: opts.Base, Keep: opts.Keep, BytesPerSecond: opts.BytesPerSecond, Progress: opts.Progress,
 	}, &scanner{root: below, dir: absolute, keep: opts.Keep}, e.aheads)
-	s.reader, s.readers, s.reads = opts.Reader, 1, newLimiter(opts.ReadPerSecond)
+	s.reader, s.readers, s.reads = opts.Reader, 1, newPacer(opts.ReadPerSecond)
 	defer s.end()
 	rest := opts.Rest
 	if rest == 0 {

@@ -8,18 +8,16 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
 
 // fetching reads spans and verifies the chunks in them.
 type fetching struct {
-	e       *engine
-	op      string
-	m       *manifest
-	lanes   *lanes
-	limiter *rate.Limiter
+	e     *engine
+	op    string
+	m     *manifest
+	lanes *lanes
+	pacer *pacer
 	// use takes verified content, which it must not keep. It is called from
 	// several goroutines.
 	use func(w *fetcher, chunk int, content []byte) error
@@ -33,7 +31,7 @@ type fetcher struct {
 	stored  []byte
 	content []byte
 	opener  *opener // of the target; may be nil
-	limiter *rate.Limiter
+	pacer   *pacer
 	next    int // chunk of the span that is read next
 }
 
@@ -82,8 +80,8 @@ func (f *fetching) rest(ctx context.Context, w *fetcher, s span) error {
 	}
 	stall := time.AfterFunc(stallAfter, cancel)
 	defer stall.Stop()
-	w.limiter = f.limiter
-	w.reader.Reset(&pacedBody{ctx: ctx, body: body, limiter: f.limiter, stall: stall})
+	w.pacer = f.pacer
+	w.reader.Reset(&pacedBody{ctx: ctx, body: body, pacer: f.pacer, stall: stall})
 	for ; w.next < len(s.chunks); w.next++ {
 		c := &f.m.Chunks[s.chunks[w.next]]
 		if _, err := w.reader.Discard(c.Offset - at); err != nil {
@@ -135,26 +133,21 @@ func brokeOff(key string, err error) error {
 	return &bucket.Error{Code: bucket.CodeUnavailable, Op: "get", Key: key, Err: err}
 }
 
-// pacedBody reads no faster than its limiter allows and puts off the stall.
+// pacedBody reads no faster than its pacer allows and puts off the stall.
 type pacedBody struct {
-	ctx     context.Context
-	body    io.Reader
-	limiter *rate.Limiter
-	stall   *time.Timer
+	ctx   context.Context
+	body  io.Reader
+	pacer *pacer
+	stall *time.Timer
 }
 
 func (p *pacedBody) Read(b []byte) (int, error) {
-	if p.limiter != nil && len(b) > p.limiter.Burst() {
-		b = b[:p.limiter.Burst()]
-	}
-	n, err := p.body.Read(b)
+	n, err := p.body.Read(p.pacer.cap(b))
 	if n > 0 {
 		p.stall.Reset(stallAfter)
-		if p.limiter != nil {
-			if err := p.limiter.WaitN(p.ctx, n); err != nil {
-				return 0, err
-			}
-		}
+	}
+	if err := p.pacer.wait(p.ctx, n); err != nil {
+		return 0, err
 	}
 	return n, err
 }

@@ -155,7 +155,7 @@ func (w *worker) regions() error {
 
 // read reads no faster than it may.
 func (w *worker) read(file *localFile, room []byte, offset int64) error {
-	if err := pace(w.r.ctx, w.r.s.reads, len(room)); err != nil {
+	if err := w.r.s.reads.wait(w.r.ctx, len(room)); err != nil {
 		return err
 	}
 	return file.readAt(room, offset)

@@ -6,17 +6,15 @@ import (
 	"fmt"
 	"io"
 	"sync"
-
-	"golang.org/x/time/rate"
 )
 
 // lent is a body over a buffer that goes back to its owner when the call is
 // over. A client may go on reading a body after its call has returned; from
 // then on it gets an error instead of what the buffer is used for next.
 type lent struct {
-	ctx     context.Context
-	limiter *rate.Limiter // nil: unbounded
-	read    func(n int)   // told of progress; may be nil
+	ctx   context.Context
+	pacer *pacer      // nil: unbounded
+	read  func(n int) // told of progress; may be nil
 
 	mu     sync.Mutex
 	data   []byte
@@ -33,16 +31,11 @@ func (l *lent) Len() int {
 	return max(len(l.data)-int(l.offset), 0)
 }
 
-// Read implements io.Reader, no faster than the limiter allows.
+// Read implements io.Reader, no faster than the pacer allows.
 func (l *lent) Read(b []byte) (int, error) {
-	if l.limiter != nil && len(b) > l.limiter.Burst() {
-		b = b[:l.limiter.Burst()]
-	}
-	n, err := l.copy(b)
-	if n > 0 && l.limiter != nil {
-		if err := l.limiter.WaitN(l.ctx, n); err != nil {
-			return 0, err
-		}
+	n, err := l.copy(l.pacer.cap(b))
+	if err := l.pacer.wait(l.ctx, n); err != nil {
+		return 0, err
 	}
 	if n > 0 && l.read != nil {
 		l.read(n)

@@ -24,23 +24,30 @@ type Damaged struct {
 // and those of the bucket. May be repeated.
 func Newest(ctx context.Context, e Engine, prefix string) (Ref, []Damaged, error) {
 	var newest Ref
-	damaged, err := firstWhole(ctx, e, prefix, func(ref Ref) error {
-		full, _, err := e.Inspect(ctx, ref)
-		if err != nil {
-			return err
-		}
-		if checker, ok := e.(interface {
-			present(context.Context, Ref) error
-		}); ok {
-			err = checker.present(ctx, full)
-		}
-		newest = full
+	damaged, err := firstWhole(ctx, e, prefix, func(ref Ref) (err error) {
+		newest, err = Whole(ctx, e, ref)
 		return err
 	})
 	if err != nil {
 		return Ref{}, damaged, err
 	}
 	return newest, damaged, nil
+}
+
+// Whole is a checkpoint's full ref when its manifest is whole and its packs are
+// all there. Errors: CodeMissing, CodeCorrupt or CodeUnsafe where they are not,
+// CodeVersion, and those of the bucket. May be repeated.
+func Whole(ctx context.Context, e Engine, ref Ref) (Ref, error) {
+	full, _, err := e.Inspect(ctx, ref)
+	if err != nil {
+		return full, err
+	}
+	if checker, ok := e.(interface {
+		present(context.Context, Ref) error
+	}); ok {
+		err = checker.present(ctx, full)
+	}
+	return full, err
 }
 
 // RestoreNewest restores the newest checkpoint below prefix that is whole,

@@ -1,11 +1,6 @@
 package checkpointing
 
-import (
-	"context"
-	"sync"
-
-	"golang.org/x/time/rate"
-)
+import "sync"
 
 // reporter calls a Progress function from one goroutine, with the newest
 // state, however many goroutines make progress.
@@ -71,33 +66,4 @@ func (r *reporter) stop() {
 	}
 	close(r.changed)
 	<-r.done
-}
-
-const (
-	maxBurst = 64 << 10
-	minBurst = 4 << 10
-)
-
-// newLimiter bounds bytes a second; nil when it is unbounded.
-func newLimiter(bytesPerSecond int64) *rate.Limiter {
-	if bytesPerSecond <= 0 {
-		return nil
-	}
-	burst := min(max(int(bytesPerSecond/16), minBurst), maxBurst)
-	return rate.NewLimiter(rate.Limit(bytesPerSecond), burst)
-}
-
-// pace waits until n bytes may pass.
-func pace(ctx context.Context, limiter *rate.Limiter, n int) error {
-	if limiter == nil {
-		return nil
-	}
-	for n > 0 {
-		step := min(n, limiter.Burst())
-		if err := limiter.WaitN(ctx, step); err != nil {
-			return err
-		}
-		n -= step
-	}
-	return nil
 }

@@ -148,7 +148,7 @@ func (r *restoring) fill(ctx context.Context) error {
 		r.report.update(func(p *Progress) { p.BytesShared += e.Size - covered })
 	}
 	f := &fetching{
-		e: r.e, op: "restore", m: r.m, lanes: newLanes(mostLanes), limiter: newLimiter(r.opts.BytesPerSecond),
+		e: r.e, op: "restore", m: r.m, lanes: newLanes(mostLanes), pacer: newPacer(r.opts.BytesPerSecond),
 		use: func(w *fetcher, chunk int, content []byte) error {
 			for _, u := range uses[chunk] {
 				if err := r.write(w.opener, u, content); err != nil {

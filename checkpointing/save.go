@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
 
@@ -110,8 +108,8 @@ type saving struct {
 	base      *base
 	sent      *sent // what is sent and not committed
 	readers   int
-	reader    func()        // called by each of them first; may be nil
-	reads     *rate.Limiter // nil: unbounded
+	reader    func() // called by each of them first; may be nil
+	reads     *pacer // nil: unbounded
 	round     int
 	bytesRead int64
 
@@ -126,10 +124,10 @@ func newSaving(e *engine, opts SaveOptions, scanner *scanner, a *arena) *saving 
 	}
 	s.send = &sending{
 		e: e, arena: a,
-		lanes:   newLanes(mostLanes),
-		limiter: newLimiter(opts.BytesPerSecond),
-		report:  newReporter(opts.Progress),
-		stored:  func(p *pack, records []record) { s.sent.add(p, records) },
+		lanes:  newLanes(mostLanes),
+		pacer:  newPacer(opts.BytesPerSecond),
+		report: newReporter(opts.Progress),
+		stored: func(p *pack, records []record) { s.sent.add(p, records) },
 	}
 	return s
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -28,7 +27,7 @@ type sending struct {
 	e       *engine
 	arena   *arena
 	lanes   *lanes
-	limiter *rate.Limiter
+	pacer   *pacer
 	report  *reporter
 	stored  func(*pack, []record) // told of every pack that the bucket has
 	workers errgroup.Group
@@ -121,7 +120,7 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 	attempt := func(m *meter) {
 		results <- outcome{s.e.put(ctx, key, condition, func() error {
 			m.restart()
-			body := &lent{ctx: ctx, data: data, limiter: s.limiter, read: m.add}
+			body := &lent{ctx: ctx, data: data, pacer: s.pacer, read: m.add}
 			defer body.takeBack()
 			_, err := s.e.bucket.Put(ctx, key, body, condition)
 			return err
@@ -130,7 +129,7 @@ func (s *sending) send(ctx context.Context, key string, data []byte, content int
 	under := 1
 	go attempt(first)
 	var slow <-chan time.Time
-	if s.limiter == nil {
+	if s.pacer == nil {
 		timer := time.NewTimer(s.lanes.slow(len(data)))
 		defer timer.Stop()
 		slow = timer.C

@@ -22,7 +22,7 @@ import (
 // loses answers: a store that refuses a body before it has come, and breaks
 // the connection, looks like that too.
 func TestStores(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, *servertest.Authority) *servertest.Server{
+	for name, start := range map[string]func(testing.TB, *servertest.Authority) *servertest.Server{
 		"S3": servertest.StartS3, "GCS": servertest.StartGCS,
 	} {
 		t.Run(name, func(t *testing.T) {

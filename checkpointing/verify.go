@@ -30,7 +30,7 @@ func (e *engine) Verify(ctx context.Context, ref Ref, opts VerifyOptions) (Verif
 	var whole atomic.Int64
 	found := &damage{names: map[string]*Error{}}
 	f := &fetching{
-		e: e, op: "verify", m: m, lanes: newLanes(mostLanes), limiter: newLimiter(opts.BytesPerSecond),
+		e: e, op: "verify", m: m, lanes: newLanes(mostLanes), pacer: newPacer(opts.BytesPerSecond),
 		use: func(_ *fetcher, _ int, content []byte) error {
 			whole.Add(1)
 			report.update(func(p *Progress) { p.BytesDone += int64(len(content)) })

@@ -33,6 +33,7 @@ func newRunCommand() *cobra.Command {
   ` + bootstrap.VarMetadata + `       the metadata service's address, if not the provider's own
   ` + bootstrap.VarHome + `           the folder to work in (` + defaultHome + `)
   ` + bootstrap.VarUploadLimit + `   the most bytes to send in a second
+  ` + bootstrap.VarAddress + `        where other instances reach this one, if it is not to find out itself
   ` + bootstrap.VarNoticeLead + `    how long the interruption notice is, if not as the provider says`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd.Context()) },
@@ -93,6 +94,7 @@ func optionsFromEnvironment(getenv func(string) string) (agent.Options, error) {
 	if options.Home == "" {
 		options.Home = defaultHome
 	}
+	options.Address = getenv(bootstrap.VarAddress)
 	if text := getenv(bootstrap.VarNoticeLead); text != "" {
 		lead, err := time.ParseDuration(text)
 		if err != nil || lead <= 0 {

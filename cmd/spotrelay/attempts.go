@@ -60,11 +60,23 @@ func (a *app) showAttempts(ctx context.Context, args []string) error {
 		return a.printJSON(attemptsJSON{Version: jsonVersion, Run: id, Attempts: list})
 	}
 	if len(list) == 0 {
-		fmt.Fprintln(a.stdout, "no attempt yet")
+		fmt.Fprintln(a.stdout, noAttempt(state))
 		return nil
 	}
 	a.printAttempts(state.Spec, list)
 	return nil
+}
+
+// noAttempt says why there is none: nothing has begun, or nothing had to.
+func noAttempt(state *plan.State) string {
+	for i := range state.Tasks {
+		for j := range state.Tasks[i].Indexes {
+			if state.Tasks[i].Indexes[j].Cached != nil {
+				return "no attempt: what succeeded was cached"
+			}
+		}
+	}
+	return "no attempt yet"
 }
 
 // attemptsJSON is what attempts --json prints.
@@ -92,6 +104,7 @@ type attemptJSON struct {
 	Cost       float64            `json:"cost_dollars"`
 	Restored   *job.CheckpointRef `json:"restored,omitempty"`
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"`
+	Nodes      []nodeJSON         `json:"nodes,omitempty"` // of a gang, with the incarnations that were lost
 }
 
 func attemptsOf(state *plan.State, only taskRef) []attemptJSON {
@@ -122,6 +135,7 @@ func attemptView(task string, index int, record plan.AttemptRecord) attemptJSON 
 	if record.Verdict != nil {
 		view.Class, view.Cause, view.Charge = record.Verdict.Class, record.Verdict.Cause, record.Verdict.Charge
 	}
+	view.Nodes = nodesOf(record)
 	return view
 }
 
@@ -137,6 +151,9 @@ func (a *app) printAttempts(spec *job.Spec, list []attemptJSON) {
 	var rows [][]string
 	for _, v := range list {
 		rows = append(rows, attemptRow(spec, v))
+		for _, node := range v.Nodes {
+			rows = append(rows, nodeRow(node))
+		}
 	}
 	printTable(a.stdout, []string{"ATTEMPT", "INSTANCE", "OFFER", "START", "END", "CLASS", "CHARGED TO", "LEFT", "COST", "EVIDENCE"}, rows)
 }

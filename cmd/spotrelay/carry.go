@@ -114,7 +114,7 @@ func (c *carrier) carry(ctx context.Context, interrupts <-chan struct{}) (err er
 }
 
 func (c *carrier) cancel(ctx context.Context) error {
-	return putRequest(ctx, c.bucket, c.run, plan.RequestCancel)
+	return putRequest(ctx, c.bucket, c.run, plan.Request{Kind: plan.RequestCancel})
 }
 
 // look shows what is new in the bucket. A bucket that cannot be reached now is

@@ -17,6 +17,7 @@ import (
 type logsFlags struct {
 	follow  bool
 	attempt int
+	node    int // of a gang, -1: as without
 }
 
 func (a *app) logsCommand() *cobra.Command {
@@ -36,10 +37,14 @@ far as they had been sent.`,
 			if cmd.Flags().Changed("attempt") && flags.attempt < 1 {
 				return wrongCall("", "attempts are numbered from 1")
 			}
+			if cmd.Flags().Changed("node") && (flags.node < 0 || flags.follow) {
+				return wrongCall("without --follow it prints what there is", "--node takes a node's number, from 0 on, and not --follow")
+			}
 			return a.showLogs(cmd.Context(), args[0], args[1], flags)
 		},
 	}
 	cmd.Flags().BoolVarP(&flags.follow, "follow", "f", false, "go on as it is written, until the task has ended")
+	cmd.Flags().IntVar(&flags.node, "node", -1, "of a gang, the node with this `number` and not node 0, with all its incarnations")
 	cmd.Flags().IntVar(&flags.attempt, "attempt", 0, "only the attempt with this `number`")
 	return cmd
 }
@@ -161,7 +166,14 @@ func (r *logReader) attempt(ctx context.Context, record plan.AttemptRecord) erro
 		defer lines.flush()
 		out = lines
 	} else if r.flags.attempt == 0 {
-		fmt.Fprintf(r.app.stderr, "== %s attempt %d on %s\n", narrate.Name(r.state.Spec, id.Task, id.Index), id.Attempt, record.Instance)
+		instance := record.Instance
+		if n := r.flags.node; n >= 0 && n < len(record.Nodes) {
+			instance = record.Nodes[n].Instance
+		}
+		fmt.Fprintf(r.app.stderr, "== %s attempt %d on %s\n", narrate.Name(r.state.Spec, id.Task, id.Index), id.Attempt, instance)
+	}
+	if r.flags.node >= 0 {
+		return r.nodeLogs(ctx, id, record, out)
 	}
 	if !r.flags.follow || record.Verdict != nil {
 		return store.ReadLog(ctx, r.bucket, r.run, id, out)
@@ -181,7 +193,7 @@ func (r *logReader) attempt(ctx context.Context, record plan.AttemptRecord) erro
 }
 
 func over(phase plan.IndexPhase) bool {
-	return phase == plan.IndexSucceeded || phase == plan.IndexFailed || phase == plan.IndexCancelled
+	return phase == plan.IndexSucceeded || phase == plan.IndexFailed || phase == plan.IndexCancelled || phase == plan.IndexSkipped
 }
 
 func pollOf(b bucket.Bucket) time.Duration {

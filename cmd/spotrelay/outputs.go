@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +23,7 @@ import (
 type outputsFlags struct {
 	index int
 	to    string
+	force bool
 }
 
 func (a *app) outputsCommand() *cobra.Command {
@@ -32,7 +35,7 @@ func (a *app) outputsCommand() *cobra.Command {
 index into the folder itself, those of an array into a folder per index.`,
 		Example: `  spotrelay outputs last merge
   spotrelay outputs last merge --to /tmp/index
-  spotrelay outputs last shard --index 2 --to shard2`,
+  spotrelay outputs last shard --index 2 --to shard2 --force`,
 		Args:              exact("RUN", "TASK"),
 		ValidArgsFunction: a.completeRunTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,6 +49,7 @@ index into the folder itself, those of an array into a folder per index.`,
 	}
 	cmd.Flags().IntVar(&flags.index, "index", -1, "only this `index` of an array")
 	cmd.Flags().StringVar(&flags.to, "to", "", "fetch into this `folder`, which must not exist or be empty")
+	cmd.Flags().BoolVar(&flags.force, "force", false, "with --to: put the outputs in the place of what is in that folder")
 	return cmd
 }
 
@@ -94,7 +98,7 @@ func (a *app) fetchOutputs(ctx context.Context, ref, name string, flags outputsF
 		return wrongCall("spotrelay status "+run+" says how far it is", "task %s of run %s has no outputs", name, run)
 	}
 	if flags.to != "" {
-		if err := fetch(ctx, b, list, task.Array && which.index < 0, flags.to); err != nil {
+		if err := a.fetch(ctx, b, list, task.Array && which.index < 0, flags); err != nil {
 			return err
 		}
 	}
@@ -120,10 +124,15 @@ func committedOutputs(state *plan.State, task *job.Task, only int) []outputJSON 
 	return list
 }
 
-func fetch(ctx context.Context, b bucket.Bucket, list []outputJSON, folders bool, to string) error {
-	if err := wantEmpty(to); err != nil {
+func (a *app) fetch(ctx context.Context, b bucket.Bucket, list []outputJSON, folders bool, flags outputsFlags) error {
+	to := flags.to
+	if err := wantEmpty(to); err != nil && !flags.force {
 		return err
 	}
+	if err := wantBeside(to); err != nil {
+		return err
+	}
+	begun := time.Now()
 	engine := checkpointing.Open(b)
 	for i := range list {
 		dir := to
@@ -139,6 +148,27 @@ func fetch(ctx context.Context, b bucket.Bucket, list []outputJSON, folders bool
 			return err
 		}
 		list[i].Path = dir
+		if time.Since(begun) > importLine && !a.json {
+			fmt.Fprintf(a.stderr, "fetched %d of %d\n", i+1, len(list))
+			begun = time.Now()
+		}
+	}
+	return nil
+}
+
+// wantBeside refuses to put outputs in the place of the folder that one is in,
+// or of one that it lies in.
+func wantBeside(to string) error {
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	target, err := filepath.Abs(to)
+	if err != nil {
+		return err
+	}
+	if inner, err := filepath.Rel(target, here); err == nil && (inner == "." || !strings.HasPrefix(inner, "..")) {
+		return wrongCall("name a folder of their own, such as --to out", "outputs would take the place of %s, which you are in", to)
 	}
 	return nil
 }
@@ -150,7 +180,7 @@ func wantEmpty(to string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err == nil && len(entries) > 0:
-		return wrongCall("name a folder that does not exist yet", "the folder %s is not empty", to)
+		return wrongCall("name a folder that does not exist yet, or replace what is in it by --force", "the folder %s is not empty", to)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ nobody does, it is done by the next spotrelay attach.`,
 		Args:              exact("RUN"),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.request(cmd.Context(), args[0], plan.RequestCancel)
+			return a.request(cmd.Context(), args[0], plan.Request{Kind: plan.RequestCancel})
 		},
 	}
 }
@@ -41,7 +42,7 @@ when nobody does, the next spotrelay attach.`,
 		Args:              exact("RUN"),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.request(cmd.Context(), args[0], plan.RequestResume)
+			return a.request(cmd.Context(), args[0], plan.Request{Kind: plan.RequestResume})
 		},
 	}
 }
@@ -60,7 +61,7 @@ count the time between.`,
 		Args:              exact("RUN"),
 		ValidArgsFunction: a.completeRun,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.request(cmd.Context(), args[0], plan.RequestPause)
+			return a.request(cmd.Context(), args[0], plan.Request{Kind: plan.RequestPause})
 		},
 	}
 }
@@ -74,7 +75,8 @@ type requestJSON struct {
 	Controlled bool             `json:"controlled"`
 }
 
-func (a *app) request(ctx context.Context, ref string, kind plan.RequestKind) error {
+func (a *app) request(ctx context.Context, ref string, request plan.Request) error {
+	kind := request.Kind
 	b, err := a.openBucket(ctx)
 	if err != nil {
 		return err
@@ -89,6 +91,8 @@ func (a *app) request(ctx context.Context, ref string, kind plan.RequestKind) er
 		return err
 	}
 	switch {
+	case state.Outcome != "" && kind == plan.RequestRetry:
+		return wrongCall("", "run %s is over and stays as it is: spotrelay recover %s makes a new run of it, which takes over what succeeded", run, run)
 	case state.Outcome != "":
 		return wrongCall("", "run %s is over: it %s", run, state.Run())
 	case kind == plan.RequestResume && state.Held == "" && !state.Paused:
@@ -96,7 +100,15 @@ func (a *app) request(ctx context.Context, ref string, kind plan.RequestKind) er
 	case kind == plan.RequestPause && state.Run() != plan.RunRunning && state.Run() != plan.RunHolding:
 		return wrongCall("", "run %s cannot be paused, it is %s", run, state.Run())
 	}
-	if err := putRequest(ctx, b, run, kind); err != nil {
+	if kind == plan.RequestRetry {
+		if err := mayRetry(state, request); err != nil {
+			return err
+		}
+	}
+	if kind == plan.RequestRelease && len(state.KeptFor(request.Task, request.Index)) == 0 {
+		return wrongCall("", "run %s keeps no instance for task %s", run, request.Task)
+	}
+	if err := putRequest(ctx, b, run, request); err != nil {
 		return err
 	}
 	if state.Paused { // its mark is gone, or will be
@@ -108,15 +120,16 @@ func (a *app) request(ctx context.Context, ref string, kind plan.RequestKind) er
 	if a.json {
 		return a.printJSON(requestJSON{Version: jsonVersion, Run: run, Request: kind, State: state.Run(), Controlled: controlled})
 	}
-	fmt.Fprintf(a.stdout, "asked run %s to %s\n", run, kind)
+	fmt.Fprintf(a.stdout, "asked run %s to %s\n", run, strings.TrimSpace(string(kind)+" "+request.Task))
 	if !controlled {
 		fmt.Fprintf(a.stdout, "nobody controls it now: spotrelay attach %s does it\n", run)
 	}
 	return nil
 }
 
-func putRequest(ctx context.Context, b bucket.Bucket, run string, kind plan.RequestKind) error {
-	_, err := store.PutRequest(ctx, b, run, plan.Request{Kind: kind, By: whoAmI()})
+func putRequest(ctx context.Context, b bucket.Bucket, run string, request plan.Request) error {
+	request.By = whoAmI()
+	_, err := store.PutRequest(ctx, b, run, request)
 	return err
 }
 

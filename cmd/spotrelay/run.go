@@ -98,6 +98,7 @@ func (a *app) submit(ctx context.Context, path string, flags fileFlags, cache ca
 func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
 	options := submitOptions(b, file, agents, manager)
 	options.Skipped = a.printSkipped
+	options.InputProgress = a.importProgress()
 	run, err := submit.Submit(ctx, options)
 	if err != nil {
 		return "", fmt.Errorf("submitting job %s: %w", file.Spec.Job, err)
@@ -109,6 +110,9 @@ func submitOptions(b bucket.Bucket, file *jobspec.File, agents map[string]string
 	options := submit.Options{Bucket: b, Spec: file.Spec, Agents: agents, Version: version, Providers: manager}
 	if file.Workdir != nil {
 		options.Workdir = &submit.Workdir{Root: file.Workdir.Root, Keep: file.Workdir.Keep, Covers: jobspec.Covers}
+	}
+	for _, input := range file.Inputs {
+		options.Inputs = append(options.Inputs, submit.Input{Name: input.Name, Address: input.Address})
 	}
 	return options
 }

@@ -113,11 +113,19 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 			n.succeededText(), fmt.Sprint(n.Failed + n.Cancelled), fmt.Sprint(t.Attempts),
 		})
 	}
-	printTable(a.stdout, []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}, rows)
+	header := []string{"TASK", "INDEXES", "WAITING", "RUNNING", "SUCCEEDED", "FAILED", "ATTEMPTS"}
+	if view.Indexes.Skipped > 0 {
+		header = append(header, "SKIPPED")
+		for i := range rows {
+			rows[i] = append(rows[i], fmt.Sprint(view.Tasks[i].Indexes.Skipped))
+		}
+	}
+	printTable(a.stdout, header, rows)
 	a.printTaskResults(view.Tasks)
 	for _, w := range view.Waits {
 		fmt.Fprintf(a.stdout, "%s %s\n", narrate.Name(state.Spec, w.Task, w.Index), narrate.Waits(state.Spec, &w.By))
 	}
+	a.printSweeps(state)
 	if len(view.Living) == 0 {
 		return nil
 	}
@@ -128,6 +136,11 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 	}
 	printTable(a.stdout, []string{"INSTANCE", "FLEET", "OFFER", "PHASE", "ATTEMPTS", "WHERE"}, rows)
 	a.printRunning(view.Running, state)
+	for _, inst := range state.KeptFor("", -1) {
+		fmt.Fprintf(a.stdout, "\n%s is kept for %s more, for a look at %s attempt %d: %s\n  let it go: %s\n", inst.ID,
+			narrate.Span(max(inst.Hold.Until-at.Now, 0)), narrate.Name(state.Spec, inst.Hold.Task, inst.Hold.Index), inst.Hold.Attempt,
+			inst.Where, a.again("release", view.ID+" "+inst.Hold.Task, b))
+	}
 	return nil
 }
 
@@ -191,6 +204,7 @@ type indexesJSON struct {
 	Recovered int `json:"recovered,omitempty"` // of the succeeded ones: taken over from the run that it recovers
 	Failed    int `json:"failed"`
 	Cancelled int `json:"cancelled"`
+	Skipped   int `json:"skipped,omitempty"`
 }
 
 // waitJSON is an index that waits for who computes the same.
@@ -230,6 +244,8 @@ func (n *indexesJSON) count(phase plan.IndexPhase) {
 		n.Failed++
 	case plan.IndexCancelled:
 		n.Cancelled++
+	case plan.IndexSkipped:
+		n.Skipped++
 	}
 }
 

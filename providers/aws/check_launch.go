@@ -33,12 +33,13 @@ func (x *examination) tryLaunch(ctx context.Context, offer providers.Offer) {
 	_, err = ask(ctx, x.s, call{x.op, "ec2:CreateLaunchTemplate"}, x.s.ec2.CreateLaunchTemplate, &ec2.CreateLaunchTemplateInput{
 		DryRun: aws.Bool(true), LaunchTemplateName: aws.String(templatePrefix + "check"),
 		LaunchTemplateData: &types.RequestLaunchTemplateData{ImageId: in.ImageId},
+		TagSpecifications:  tagged(x.tags(), types.ResourceTypeLaunchTemplate),
 	})
 	if !wouldSucceed(err) && !x.note(err, "EC2 would refuse a launch template") {
 		return
 	}
 	_, err = ask(ctx, x.s, call{x.op, "ec2:CreateFleet"}, x.s.ec2.CreateFleet, &ec2.CreateFleetInput{
-		DryRun: aws.Bool(true), Type: types.FleetTypeInstant,
+		DryRun: aws.Bool(true), Type: types.FleetTypeInstant, TagSpecifications: tagAtCreation(x.c, x.tags()),
 		TargetCapacitySpecification: &types.TargetCapacitySpecificationRequest{
 			TotalTargetCapacity: aws.Int32(1), DefaultTargetCapacityType: types.DefaultTargetCapacityTypeSpot,
 		},
@@ -63,6 +64,19 @@ func (x *examination) withoutProfile(ctx context.Context, c call, in *ec2.RunIns
 	return wouldSucceed(err)
 }
 
+// tags are those that a launch would bear: a policy may allow what bears them
+// and nothing else.
+func (x *examination) tags() map[string]string {
+	return templateTags(x.c, map[string]string{providers.TagBucket: "check", providers.TagRun: "check"})
+}
+
+func tagged(tags map[string]string, kinds ...types.ResourceType) (specs []types.TagSpecification) {
+	for _, kind := range kinds {
+		specs = append(specs, types.TagSpecification{ResourceType: kind, Tags: tagList(tags)})
+	}
+	return specs
+}
+
 func wouldSucceed(err error) bool { return err == nil || codeIs(err, codeDryRun) }
 
 // dryInstance is one spot instance of the offer, never made.
@@ -83,12 +97,11 @@ func (x *examination) dryInstance(ctx context.Context, offer providers.Offer) (*
 		DryRun: aws.Bool(true), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		ImageId: aws.String(from.id), InstanceType: types.InstanceType(offer.InstanceType),
 		SubnetId: aws.String(x.s.subnetFor(subnets, "check")[offer.Zone].id), SecurityGroupIds: x.c.SecurityGroups,
-		TagSpecifications: []types.TagSpecification{{
-			ResourceType: types.ResourceTypeInstance, Tags: tagList(map[string]string{"Name": "spotrelay check"}),
-		}},
+		TagSpecifications: tagged(x.tags(), types.ResourceTypeInstance, types.ResourceTypeVolume),
 	}
 	if offer.Capacity == providers.Spot {
 		in.InstanceMarketOptions = &types.InstanceMarketOptionsRequest{MarketType: types.MarketTypeSpot}
+		in.TagSpecifications = append(in.TagSpecifications, tagged(x.tags(), types.ResourceTypeSpotInstancesRequest)...)
 	}
 	if x.c.KeyName != "" {
 		in.KeyName = aws.String(x.c.KeyName)

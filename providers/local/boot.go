@@ -30,6 +30,7 @@ const (
 	variableHome        = "SPOTRELAY_HOME"
 	variableUploadLimit = "SPOTRELAY_UPLOAD_LIMIT"
 	variableNoticeLead  = "SPOTRELAY_NOTICE_LEAD"
+	variableAddress     = "SPOTRELAY_ADDRESS"
 )
 
 // handedOn are the variables of the launcher's environment that an agent gets:
@@ -70,6 +71,11 @@ func agentEnvironment(folder instanceFolder, rec record, metadata string) []stri
 	merged[variableInstance] = rec.Instance.ID
 	merged[variableHome] = folder.home()
 	merged[variableMetadata] = metadata
+	// Instances share this machine's loopback, or have one each.
+	merged[variableAddress] = "127.0.0.1"
+	if rec.Network == networkIsolated {
+		merged[variableAddress] = "none"
+	}
 	if rec.Bandwidth > 0 {
 		merged[variableUploadLimit] = strconv.FormatInt(rec.Bandwidth, 10)
 	}

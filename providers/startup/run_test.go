@@ -23,7 +23,7 @@ import (
 // TestRealStores fetches the agent from stores that others wrote, which check
 // what they are sent.
 func TestRealStores(t *testing.T) {
-	for name, start := range map[string]func(*testing.T, *servertest.Authority) *servertest.Server{"s3": servertest.StartS3, "gs": servertest.StartGCS} {
+	for name, start := range map[string]func(testing.TB, *servertest.Authority) *servertest.Server{"s3": servertest.StartS3, "gs": servertest.StartGCS} {
 		t.Run(name, func(t *testing.T) {
 			address := start(t, nil).URL("some prefix/é")
 			b, err := bucket.Open(t.Context(), address)

@@ -31,6 +31,9 @@ type Options struct {
 	Metadata string
 	// UploadLimit bounds sending, in bytes a second; 0 is unbounded.
 	UploadLimit int64
+	// Address at which other instances reach this one, bootstrap.AddressNone
+	// where none does; "" is found out when it is needed.
+	Address string
 	// NoticeLead is how long ahead this instance's notice comes; 0 is as the
 	// probe says.
 	NoticeLead time.Duration
@@ -71,6 +74,7 @@ type Agent struct {
 	metadata    string
 	version     string
 	uploadLimit int64
+	address     string
 	boot        string
 	log         *slog.Logger
 	bucket      bucket.Bucket
@@ -136,7 +140,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a := &Agent{
 		config: o.Config, instance: o.Instance, home: home, metadata: o.Metadata, version: o.Version,
-		uploadLimit: max(o.UploadLimit, 0), boot: strings.ToLower(rand.Text()),
+		uploadLimit: max(o.UploadLimit, 0), address: o.Address, boot: strings.ToLower(rand.Text()),
 		log:    o.Logger.With("run", o.Config.Run, "instance", o.Instance),
 		bucket: o.Bucket, engine: checkpointing.Open(o.Bucket), patience: patience,
 		processes: newProcesses(o.Reap),
@@ -154,6 +158,9 @@ func New(o Options) (*Agent, error) {
 		known:     map[job.AttemptID]bool{},
 	}
 	a.courier = newCourier(a)
+	if a.rig != nil && a.rig.Look > 0 {
+		a.lookEvery, a.courier.sweep = a.rig.Look, a.rig.Look
+	}
 	a.noticeLead = cmp.Or(max(o.NoticeLead, 0), leadOf(o.Config.Notice))
 	a.fixedHome = cmp.Or(o.FixedHome, defaultFixedHome)
 	a.life, a.endLife = context.WithCancel(context.Background())

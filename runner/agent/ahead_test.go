@@ -27,6 +27,8 @@ type gate struct {
 	shut   bool
 	held   chan struct{} // gets one for each pack that is held up
 	broken int           // packs whose sending was ended
+	// commit gets the times at which checkpoints were committed; may be nil.
+	commit chan time.Time
 }
 
 func (g *gate) bytes() int64 {
@@ -43,7 +45,11 @@ func (g *gate) set(shut bool) {
 
 func (g *gate) Put(ctx context.Context, key string, body io.ReadSeeker, cond bucket.Condition) (bucket.Object, error) {
 	if !strings.HasPrefix(key, "data/") || strings.HasPrefix(key, "data/collect") {
-		return g.Bucket.Put(ctx, key, body, cond)
+		object, err := g.Bucket.Put(ctx, key, body, cond)
+		if err == nil && g.commit != nil && strings.Contains(key, "/checkpoints/") {
+			g.commit <- time.Now()
+		}
+		return object, err
 	}
 	g.mu.Lock()
 	shut := g.shut
@@ -75,7 +81,7 @@ func (g *gate) Put(ctx context.Context, key string, body io.ReadSeeker, cond buc
 	return object, err
 }
 
-func newGate(t *testing.T) *gate {
+func newGate(t testing.TB) *gate {
 	b, _ := folderBucket(t)
 	return &gate{Bucket: b, held: make(chan struct{}, 1)}
 }

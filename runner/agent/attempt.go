@@ -33,6 +33,7 @@ type attempt struct {
 	savers []*saver // of the checkpoints; none without one
 	// transparent is nil unless the checkpoint's method is criu.
 	transparent *transparent
+	gang        *gang     // nil: it is no part of one
 	frozen      bool      // it was dumped and ended
 	noticed     time.Time // until when it may write, as the notice file says
 
@@ -89,7 +90,8 @@ func newAttempt(a *Agent, assignment job.Assignment, serial int) *attempt {
 	}
 	t.end = job.AttemptEnd{AttemptID: id, Started: t.begun, Step: job.StepPreparing, Restored: assignment.Restore}
 	t.preparing, t.stopPrepare = context.WithCancel(a.life)
-	t.output = newOutput(a, id)
+	t.gang = newGang(assignment.Gang, t.dir)
+	t.output = newOutput(a, id, assignment.Gang)
 	if c := assignment.Execution.Checkpoint; c != nil {
 		if c.Method == job.CheckpointCRIU {
 			// All paths are the same for the next attempt, wherever it is.
@@ -110,9 +112,12 @@ func (t *attempt) run() job.AttemptEnd {
 	defer t.stopPrepare()
 	if err := t.prepare(t.preparing); err != nil {
 		t.blame(err)
+	} else if err := t.gather(); err != nil {
+		t.blame(err)
 	} else if err := t.execute(); err != nil {
 		t.blame(err)
 	}
+	t.gang.release()
 	t.closeSavers()
 	t.output.close(t.commitContext(logPatience))
 	t.mu.Lock()
@@ -122,8 +127,17 @@ func (t *attempt) run() job.AttemptEnd {
 	t.end.Saved, t.end.Saves = t.committed()
 	end := t.end
 	t.mu.Unlock()
-	t.clean()
+	if !t.kept(end) {
+		t.clean()
+	}
 	return end
+}
+
+// kept reports whether the attempt's folder stays as it is for somebody to look
+// at: it failed by itself, and its instance is kept for that. What stays goes
+// with the instance.
+func (t *attempt) kept(end job.AttemptEnd) bool {
+	return t.job.Keep && !end.Committed && !end.Cancelled && !end.Orphaned && !end.OSStopping && end.Notice == nil
 }
 
 // blame writes down an error as the evidence it is. A stop that cut something
@@ -133,7 +147,7 @@ func (t *attempt) blame(err error) {
 	defer t.mu.Unlock()
 	var f *fault
 	switch {
-	case len(t.stops) > 0 && (t.end.Step == job.StepPreparing || t.end.Step == job.StepSetup):
+	case len(t.stops) > 0 && (t.end.Step == job.StepPreparing || t.end.Step == job.StepSetup || t.end.Step == job.StepGathering):
 		return
 	case errors.As(err, &f):
 		f.mark(&t.end, err)
@@ -274,6 +288,7 @@ func (t *attempt) status() job.AttemptStatus {
 		s.Usage = cg.usage()
 	}
 	s.LogBytes = t.output.written()
+	s.Address = t.gang.ours()
 	s.Checkpoint, s.Saves = t.committed()
 	s.Saving, s.Forecast = t.saving(), t.forecasts()
 	return s

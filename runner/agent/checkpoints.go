@@ -135,11 +135,12 @@ func (t *attempt) tend() (stop func()) {
 
 // saveNowAndThen saves in the background at the checkpoint's interval.
 func (s *saver) saveNowAndThen(ctx context.Context) {
-	ticker := time.NewTicker(s.spec.Interval.D())
+	ticker, begun := time.NewTicker(s.spec.Interval.D()), time.Now()
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
+			s.toRound(int64((time.Since(begun) + s.spec.Interval.D()/2) / s.spec.Interval.D()))
 			s.saveInBackground()
 		case <-ctx.Done():
 			return

@@ -84,7 +84,7 @@ func (t *attempt) hurry(cancel context.CancelFunc) func() {
 // proves the success by itself.
 func (t *attempt) commitOutput(ctx context.Context) error {
 	dir := t.outputDir()
-	if dir == "" {
+	if dir == "" || t.gang != nil && t.gang.now().Node != 0 { // a gang's output is its first node's
 		t.record(func(end *job.AttemptEnd) { end.Committed = true })
 		return nil
 	}

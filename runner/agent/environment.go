@@ -106,6 +106,7 @@ func (t *attempt) environment() environment {
 	if dir := t.outputDir(); dir != "" {
 		env[varOutput] = dir
 	}
+	t.gangEnvironment(env)
 	return env
 }
 

@@ -171,8 +171,10 @@ func (t *attempt) execute() error {
 	}
 	t.setStep(job.StepRunning)
 	stopTending := t.tend()
+	stopFollowing := t.followAddresses()
 	signalled := t.await(tree.process)
 	stopTending()
+	stopFollowing()
 	if t.transparent != nil {
 		t.transparent.running(nil)
 	}
@@ -203,6 +205,7 @@ func (t *attempt) startCommand() (*tree, error) {
 	if t.transparent != nil {
 		c.session, c.pid = true, firstPID(t.id)
 	}
+	t.gang.release()
 	tree, err := t.spawn(c, "task")
 	switch {
 	case err == nil:

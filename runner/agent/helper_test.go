@@ -35,7 +35,9 @@ func TestMain(m *testing.M) {
 		program(words[1:])
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	printFigures()
+	os.Exit(code)
 }
 
 var helpers = map[string]func(args []string){
@@ -63,6 +65,13 @@ var helpers = map[string]func(args []string){
 		stop := catch(syscall.SIGTERM)
 		ready()
 		<-stop
+	},
+	// finish-saved exits 75 when it is told to stop.
+	"finish-saved": func([]string) {
+		stop := catch(syscall.SIGTERM)
+		ready()
+		<-stop
+		os.Exit(75)
 	},
 	"ignore": func([]string) {
 		signal.Ignore(syscall.SIGTERM)
@@ -151,6 +160,7 @@ var helpers = map[string]func(args []string){
 		ready()
 		forever()
 	},
+	"compute": func([]string) { compute() },
 	// agent is the agent itself, to be killed.
 	"agent": func(args []string) { helperAgent(args) },
 }

@@ -34,9 +34,13 @@ type output struct {
 // further ones are dropped.
 const noteBacklog = 64
 
-func newOutput(a *Agent, id job.AttemptID) *output {
+func newOutput(a *Agent, id job.AttemptID, part *job.GangPart) *output {
+	options := store.LogOptions{SpillDir: a.spillDir()}
+	if part != nil {
+		options.Prefix = store.NodeLogPrefix(a.config.Run, id, part.Node, part.Incarnation)
+	}
 	o := &output{
-		log:   store.NewLogWriter(a.life, a.bucket, a.config.Run, id, store.LogOptions{SpillDir: a.spillDir()}),
+		log:   store.NewLogWriter(a.life, a.bucket, a.config.Run, id, options),
 		notes: make(chan string, noteBacklog),
 		noted: make(chan struct{}),
 	}

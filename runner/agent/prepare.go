@@ -80,7 +80,7 @@ func (t *attempt) makeFolder() error {
 
 // plain: the attempt begins with nothing but an empty working directory.
 func (t *attempt) plain() bool {
-	return t.transparent == nil && t.job.Workdir == nil && len(t.job.Execution.Setup) == 0 && len(t.job.Inputs) == 0
+	return t.transparent == nil && t.gang == nil && t.job.Workdir == nil && len(t.job.Execution.Setup) == 0 && len(t.job.Inputs) == 0
 }
 
 // checkAssignment refuses what would lead out of the attempt's folder. A
@@ -141,6 +141,12 @@ func (t *attempt) layInputs(ctx context.Context) error {
 		dir := t.inputDir(input.Task)
 		if input.Array {
 			dir = filepath.Join(dir, strconv.Itoa(input.Index))
+		}
+		if input.Manifest.Key == "" {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			continue
 		}
 		what := fmt.Sprintf("the output of %s[%d]", input.Task, input.Index)
 		if err := t.fetch(ctx, what, manifestRef(input.Manifest), dir); err != nil {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The thread that gives way is of the lowest priority and ends with its
+// The thread that gives way is of a low priority and ends with its
 // goroutine; the others are as they were.
 func TestGiveWay(t *testing.T) {
 	type priority struct {
@@ -27,7 +27,7 @@ func TestGiveWay(t *testing.T) {
 		low <- read()
 	}()
 	got := <-low
-	if got.nice != lowestPriority || got.io != ioprioIdle {
+	if got.nice != lowPriority || got.io != ioprioIdle {
 		t.Errorf("the thread has %+v", got)
 	}
 	// The runtime parks the process's first thread instead of ending it.
@@ -36,7 +36,7 @@ func TestGiveWay(t *testing.T) {
 	}
 	for range 20 {
 		go func() { before <- read() }()
-		if other := <-before; other.nice == lowestPriority {
+		if other := <-before; other.nice == lowPriority {
 			t.Fatalf("a goroutine of others runs with %+v", other)
 		}
 	}

@@ -61,6 +61,9 @@ func (p *process) signal(sig syscall.Signal) {
 // subreaper; then nothing else in this program may wait for children.
 type processes struct {
 	reap bool
+	// exposed: what is started gets oomScore, instead of the agent's own.
+	exposed  bool
+	oomScore int
 
 	// forking is held for reading from a fork to its registration, and for
 	// writing while the ended are collected, so that none is collected before
@@ -74,8 +77,10 @@ type processes struct {
 	unclaimed map[int]collected
 }
 
+// newProcesses: where the kernel is told to spare the agent for want of memory,
+// as the start script does, it kills tasks first all the same.
 func newProcesses(reap bool) *processes {
-	return &processes{reap: reap, waiting: map[int]*process{}}
+	return &processes{reap: reap, exposed: ownOOMScore() < 0, waiting: map[int]*process{}}
 }
 
 // start starts a command. The error is that of fork or exec, a syscall.Errno.
@@ -90,6 +95,9 @@ func (ps *processes) start(c command) (*process, error) {
 	pid, err := fork(c, null)
 	if err != nil {
 		return nil, err
+	}
+	if ps.exposed {
+		expose(pid, ps.oomScore, c.cgroup)
 	}
 	p := &process{pid: pid, done: make(chan struct{})}
 	if ps.reap {

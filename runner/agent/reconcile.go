@@ -191,6 +191,9 @@ func (a *Agent) consider(assignment job.Assignment) {
 	id := assignment.AttemptID
 	switch {
 	case a.known[id]:
+		if t := a.running[id]; t != nil {
+			t.regroup(assignment.Gang)
+		}
 	case assignment.Cancel:
 		now := time.Now()
 		a.known[id] = true

@@ -31,6 +31,12 @@ func (s *saver) prune() {
 	}
 	s.mu.Unlock()
 	engine := s.t.agent.engine
+	kept, err := s.keptForGang(s.background)
+	if err != nil {
+		s.log.Warn("old checkpoints were not removed; they will be after the next save", "error", err)
+		return
+	}
+	opts.Pinned = append(opts.Pinned, kept...)
 	would, err := engine.Prune(s.background, opts)
 	if err == nil && len(would.Removed) > 0 && !s.overtaken(would) {
 		opts.DryRun = false

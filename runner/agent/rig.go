@@ -6,6 +6,7 @@ import (
 	"context"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spotrelay/spotrelay/runner/agent/notice"
 )
@@ -19,6 +20,9 @@ type Rig struct {
 	Start func(*RigCommand)
 	// Notices gives each change of what the machine is told, until ctx ends.
 	Notices func(ctx context.Context, emit func(notice.Event))
+	// Look is how often checkpoint directories are looked at, since there are
+	// no events; 0: as on a machine without them.
+	Look time.Duration
 }
 
 // RigCommand is a command that a Rig runs.

@@ -33,7 +33,7 @@ const (
 // rig is an agent in this process, with a folder as its bucket and a
 // controller that is this test.
 type rig struct {
-	*testing.T
+	testing.TB
 	bucket bucket.Bucket
 	engine checkpointing.Engine
 	agent  *Agent
@@ -57,7 +57,7 @@ func testOptions(b bucket.Bucket, home string) Options {
 	}
 }
 
-func folderBucket(t *testing.T) (bucket.Bucket, string) {
+func folderBucket(t testing.TB) (bucket.Bucket, string) {
 	t.Helper()
 	address := "file://" + t.TempDir() + "?sync=off"
 	b, err := bucket.Open(t.Context(), address)
@@ -68,15 +68,15 @@ func folderBucket(t *testing.T) (bucket.Bucket, string) {
 	return b, address
 }
 
-func newRig(t *testing.T, change ...func(*Options)) *rig {
+func newRig(t testing.TB, change ...func(*Options)) *rig {
 	t.Helper()
 	b, _ := folderBucket(t)
 	return newRigOn(t, b, change...)
 }
 
-func newRigOn(t *testing.T, b bucket.Bucket, change ...func(*Options)) *rig {
+func newRigOn(t testing.TB, b bucket.Bucket, change ...func(*Options)) *rig {
 	t.Helper()
-	r := &rig{T: t, bucket: b, engine: checkpointing.Open(b), home: t.TempDir(), ended: make(chan error, 1)}
+	r := &rig{TB: t, bucket: b, engine: checkpointing.Open(b), home: t.TempDir(), ended: make(chan error, 1)}
 	r.desired = job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}
 	o := testOptions(b, r.home)
 	for _, f := range change {

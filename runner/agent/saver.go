@@ -36,7 +36,8 @@ type saver struct {
 	closed bool
 	// finished: the last save was made or given up.
 	finished bool
-	next     int64              // sequence of the next save
+	next     int64              // sequence of the next save; of a gang's node its round
+	rounds   int64              // of a gang, that were before this incarnation
 	base     *checkpointing.Ref // newest known checkpoint, this attempt's or the restored one
 	print    footprint          // of the directory when base was saved
 	pinned   string             // key of what was restored: known to be whole
@@ -147,14 +148,14 @@ func (s *saver) save(ctx context.Context) (saved, error) {
 		s.mu.Unlock()
 		return saved{}, errAttemptEnded
 	}
-	unchanged := s.ours != nil && s.print.same(print)
+	// A gang goes on from the same round of all nodes, so each has one.
+	unchanged := s.ours != nil && s.print.same(print) && s.t.gang == nil
 	if unchanged {
 		ref := *s.ours
 		s.mu.Unlock()
 		return saved{ref: ref, unchanged: true}, nil
 	}
-	id := checkpointing.ID{Attempt: s.t.id.Attempt, Sequence: s.next}
-	s.next++
+	id := checkpointing.ID{Attempt: s.t.id.Attempt, Sequence: s.number()}
 	s.busy = true
 	base := s.base
 	s.mu.Unlock()
@@ -219,7 +220,11 @@ func (s *saver) send(ctx context.Context, id checkpointing.ID, base *checkpointi
 
 // prefix is that of the series' keys.
 func (s *saver) prefix() string {
-	return store.SeriesPrefix(s.t.agent.config.Run, s.t.id.Task, s.t.id.Index, 0, s.spec.Name)
+	node := 0
+	if s.t.gang != nil {
+		node = s.t.gang.now().Node
+	}
+	return store.SeriesPrefix(s.t.agent.config.Run, s.t.id.Task, s.t.id.Index, node, s.spec.Name)
 }
 
 // hurried reports whether there is a deadline for the last save.
@@ -231,6 +236,7 @@ func (t *attempt) hurried() bool {
 // last saves after the command has ended. Whatever may pass is tried again
 // until ctx ends.
 func (s *saver) last(ctx context.Context) error {
+	s.toRound(job.LastRound)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
 		result, err := s.save(ctx)
 		if err == nil {

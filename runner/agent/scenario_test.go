@@ -31,7 +31,7 @@ import (
 )
 
 // metadata is a metadata service that says what the test wants.
-func metadata(t *testing.T, kind job.NoticeKind) (say func(body string), option func(*Options)) {
+func metadata(t testing.TB, kind job.NoticeKind) (say func(body string), option func(*Options)) {
 	var body atomic.Value
 	body.Store("")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -253,7 +253,7 @@ func TestEndsShareAWrite(t *testing.T) {
 	t.Parallel()
 	b, _ := folderBucket(t)
 	slow := &paced{Bucket: b, pace: 300 * time.Millisecond}
-	r := newRigOn(t, slow, func(o *Options) { o.Config.Timing.Heartbeat = job.Duration(time.Hour) })
+	r := newRigOn(t, slow, withSlots(12), func(o *Options) { o.Config.Timing.Heartbeat = job.Duration(time.Hour) })
 	r.status("the first status", func(job.Status) bool { return true })
 	before, begun := slow.writes.Load(), time.Now()
 	var assignments []job.Assignment
@@ -637,7 +637,7 @@ func TestKilledInTheMiddleOfASave(t *testing.T) {
 			_ = cmd.Wait()
 		}
 	}()
-	r := &rig{T: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
+	r := &rig{TB: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
 	a := helper("progress 1000", withCheckpoint)
 	r.assign(a)
 	r.running(a.AttemptID)
@@ -750,7 +750,7 @@ func TestReaping(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Skip("no process of its own namespace can be started here: ", err)
 	}
-	r := &rig{T: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
+	r := &rig{TB: t, bucket: b, engine: checkpointing.Open(b), home: home, desired: job.Desired{Run: testRun, Instance: testInstance, Epoch: 1}}
 	var assignments []job.Assignment
 	for i := range 20 {
 		command := []string{"sh", "-c", "(sleep 0.01; sleep 0.01) & (setsid sleep 100 &) ; exit 7"}

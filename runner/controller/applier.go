@@ -242,7 +242,11 @@ func (a *applier) end(action *plan.ActionEnd) error {
 	if f == nil {
 		return noFleet("evidence", action.Fleet)
 	}
-	evidence, err := f.evidence.of(a.ctx, action.Instance)
+	tries := rereads
+	if action.Whether {
+		tries = 0
+	}
+	evidence, err := f.evidence.of(a.ctx, action.Instance, tries)
 	if err != nil {
 		return err
 	}

@@ -166,6 +166,11 @@ func TestEndIsBounded(t *testing.T) {
 		if waited := time.Since(began); waited < 3*time.Minute {
 			t.Errorf("it did not wait as it was asked to: %s", waited)
 		}
+		before := len(p.calls)
+		a.do(plan.Action{End: &plan.ActionEnd{Fleet: "here", Instance: "i-1", Whether: true}}, stamp{})
+		if answers(t, a); len(p.calls) != before+1 {
+			t.Errorf("whether it is gone was asked %d times", len(p.calls)-before)
+		}
 		cancel()
 		a.wait()
 	})

@@ -71,16 +71,22 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if closed, err := observeClosed(ctx, opts); closed || err != nil {
+	begin, closed, err := observeClosed(ctx, opts)
+	if closed || err != nil {
 		return err
 	}
 	holder := self(opts.Name)
 	holder.Controller = opts.Serving
 	leaser := &leaser{b: opts.Bucket, run: opts.Run, duration: leaseDuration(spec), holder: holder, wait: opts.Wait, log: opts.Log}
+	read := time.Now()
 	for controlled := false; ; {
 		held, err := leaser.acquire(ctx)
 		if err == nil {
 			tenure := newTenure(opts, spec, identity.ID, held)
+			if time.Since(read) < staleRead {
+				tenure.state, tenure.at = begin.state, begin.at
+			}
+			begin = loaded{} // it is the tenure's from here on
 			err = tenure.run(ctx)
 			held.end(ctx, opts.Log)
 			controlled = controlled || tenure.claimed()
@@ -96,12 +102,22 @@ func Run(ctx context.Context, opts Options) error {
 	}
 }
 
+// staleRead is how old the state may be that a tenure goes on reading from: much
+// later there are snapshots that are newer.
+const staleRead = 5 * time.Minute
+
+// loaded is a run as it was read, to go on reading from; its state may be nil.
+type loaded struct {
+	state *plan.State
+	at    store.Position
+}
+
 // observeClosed looks whether a run is over already, so that the lease need
-// not be touched.
-func observeClosed(ctx context.Context, opts Options) (bool, error) {
-	state, _, err := store.LoadRun(ctx, opts.Bucket, opts.Run)
+// not be touched, and gives what it read of one that is not.
+func observeClosed(ctx context.Context, opts Options) (begin loaded, closed bool, err error) {
+	state, at, err := store.LoadRun(ctx, opts.Bucket, opts.Run)
 	if err != nil || !state.Closed {
-		return false, err
+		return loaded{state, at}, false, err
 	}
 	if opts.Observe != nil {
 		opts.Observe(state)
@@ -109,7 +125,7 @@ func observeClosed(ctx context.Context, opts Options) (bool, error) {
 	if err := store.UnmarkLive(ctx, opts.Bucket, opts.Run); err != nil { // as its last controller had no time to
 		opts.Log.Warn("the mark of a run that is over could not be taken away", "error", err)
 	}
-	return true, nil
+	return loaded{}, true, nil
 }
 
 // passes: what may be over by itself.

@@ -37,15 +37,15 @@ type evidenceAnswer struct {
 }
 
 // of is the evidence of an instance's end. When the provider knows nothing,
-// it is asked again a few times, then that is the answer.
-func (d *evidenceDesk) of(ctx context.Context, id string) (providers.Evidence, error) {
+// it is asked again so many times, then that is the answer.
+func (d *evidenceDesk) of(ctx context.Context, id string, again int) (providers.Evidence, error) {
 	pause := min(max(d.fleet.pace(), retryFirst), 5*time.Second)
 	for try := 0; ; try++ {
 		evidence, err := d.ask(ctx, id)
 		if providers.CodeOf(err) == providers.CodeNotFound {
 			evidence, err = providers.Evidence{ID: id, Cause: providers.EndUnknown}, nil
 		}
-		if err != nil || evidence.Cause != providers.EndUnknown || try == rereads {
+		if err != nil || evidence.Cause != providers.EndUnknown || try >= again {
 			return evidence, err
 		}
 		if err := sleep(ctx, pause); err != nil {

@@ -19,6 +19,9 @@ func (a *applier) find(action *plan.ActionFind) error {
 		return a.ctx.Err()
 	}
 	defer func() { <-a.writes }()
+	if action.Nodes > 0 {
+		return a.findGang(action)
+	}
 	visible := &passingOver{Bucket: a.b, keys: action.Exclude}
 	engine := checkpointing.Open(visible)
 	found := plan.FoundCheckpoint{Task: action.Task, Index: action.Index, Attempt: action.Attempt}

@@ -36,7 +36,8 @@ func (l *launcher) launch(ctx context.Context, f *fleet, action *plan.ActionLaun
 	}
 	// A tenth of the window is left for the call itself and for clocks that
 	// differ.
-	if window := description.TokenWindow; l.origin.Age(action.Opened, l.clock.now()) > window-window/10 {
+	window, age := description.TokenWindow, l.origin.Age(action.Opened, l.clock.now())
+	if age > window-window/10 {
 		answer.Expired = true
 		return answer
 	}
@@ -45,7 +46,7 @@ func (l *launcher) launch(ctx context.Context, f *fleet, action *plan.ActionLaun
 		answer.Err = &providers.Error{Code: providers.CodeConfiguration, Op: "launch", Message: err.Error()}
 		return answer
 	}
-	ctx, cancel := context.WithTimeout(ctx, launchLimit)
+	ctx, cancel := context.WithTimeout(ctx, min(launchLimit, window-age))
 	defer cancel()
 	answer.Result, err = p.Launch(ctx, f.is(), request)
 	answer.Err = asError("launch", err)

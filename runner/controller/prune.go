@@ -65,6 +65,8 @@ func (a *applier) pruneSeries(engine checkpointing.Engine, action *plan.ActionPr
 	switch atEnd := action.AtEnd[name]; {
 	case !ok:
 		return 0, nil // not ours
+	case action.Gang && slices.Contains(action.Unfinished, index):
+		return 0, nil
 	case atEnd == job.AtEndRemove && !slices.Contains(action.Unfinished, index):
 		return a.removeAll(refs)
 	case atEnd != job.AtEndRemove && atEnd != job.AtEndKeepLast, len(refs) == 1:

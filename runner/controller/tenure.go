@@ -89,7 +89,7 @@ func (t *tenure) run(ctx context.Context) (err error) {
 // whatever tenure was before: its writer finds the next entry taken.
 func (t *tenure) claim() error {
 	ctx := t.held.ctx
-	state, at, err := store.LoadRun(ctx, t.b, t.runID)
+	state, at, err := t.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,6 +126,15 @@ func (t *tenure) claim() error {
 	}
 	t.log.Info("controls the run", "entry", at.Seq, "now", at.Now)
 	return nil
+}
+
+// load is the run as it is by now, read on from where it was read before.
+func (t *tenure) load(ctx context.Context) (*plan.State, store.Position, error) {
+	if t.state == nil {
+		return store.LoadRun(ctx, t.b, t.runID)
+	}
+	_, err := store.CatchUp(ctx, t.b, t.runID, t.state, &t.at)
+	return t.state, t.at, err
 }
 
 // claimed reports whether the tenure got as far as controlling the run.

@@ -31,7 +31,8 @@ type Desired struct {
 }
 
 // Assignment is an attempt with everything that its execution needs. Its
-// content does not change while it is assigned.
+// content does not change while it is assigned, except for Cancel and for a
+// gang's Addresses.
 type Assignment struct {
 	AttemptID
 	Execution Execution `json:"execution"`
@@ -46,16 +47,20 @@ type Assignment struct {
 	Seed uint64 `json:"seed,omitempty"`
 	// Gang says which part of a gang this is; nil: it is none.
 	Gang *GangPart `json:"gang,omitempty"`
+	// Keep the folder of the attempt when it fails, for somebody to look at.
+	Keep bool `json:"keep,omitempty"`
 	// Cancel: end it as cancelled, with its checkpoint saved. It stays listed
 	// until its end was seen.
 	Cancel bool `json:"cancel,omitempty"`
 }
 
-// Input is one index's committed output of an upstream task.
+// Input is one index's committed output of an upstream task, or an input from
+// outside, whose name stands for the task's.
 type Input struct {
-	Task     string   `json:"task"`
-	Index    int      `json:"index"`
-	Array    bool     `json:"array,omitempty"` // laid out as a folder per index
+	Task  string `json:"task"`
+	Index int    `json:"index"`
+	Array bool   `json:"array,omitempty"` // laid out as a folder per index
+	// Manifest; without a key: an empty folder, since the task did not succeed.
 	Manifest Manifest `json:"manifest"`
 }
 
@@ -65,8 +70,8 @@ type GangPart struct {
 	Nodes int `json:"nodes"` // of the gang
 	// Incarnation counts the instances that were this node, from 1.
 	Incarnation int `json:"incarnation"`
-	// Addresses of all nodes, in order; "" of one that has none yet. The
-	// command starts when all are there.
+	// Addresses of all nodes, host:port, in order; "" of one that has none yet.
+	// The command starts when all are there.
 	Addresses []string `json:"addresses,omitempty"`
 	// Replace: the others go on when one is lost.
 	Replace bool `json:"replace,omitempty"`

@@ -75,6 +75,9 @@ type AttemptStatus struct {
 	Forecast []SaveForecast `json:"forecast,omitempty"`
 	Usage    Usage          `json:"usage"`
 	LogBytes int64          `json:"log_bytes,omitempty"`
+	// Address of a gang's node, host:port, once it is prepared: its command
+	// starts when all nodes have one.
+	Address string `json:"address,omitempty"`
 }
 
 // SaveForecast is what the next save of a series would have to do, as its agent
@@ -102,6 +105,7 @@ type Step string
 const (
 	StepPreparing  Step = "preparing"  // workdir, inputs, restore
 	StepSetup      Step = "setup"      // the setup command runs
+	StepGathering  Step = "gathering"  // prepared, waits for the other nodes of its gang
 	StepRunning    Step = "running"    // the command runs
 	StepStopping   Step = "stopping"   // it was told to stop
 	StepCommitting Step = "committing" // last save, outputs

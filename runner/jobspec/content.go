@@ -113,14 +113,14 @@ func (l *loader) takeLabel(c *content, block *hclsyntax.Block) bool {
 	}
 	switch {
 	case len(block.Labels) < want:
-		l.report(report{at: block.TypeRange, summary: fmt.Sprintf("A %s block needs a name", c.schema.name),
+		l.report(report{at: block.TypeRange, summary: capital(article(c.schema.name)) + " block needs a name",
 			detail: fmt.Sprintf("Write %s \"%s\" { ... }.", c.schema.name, c.schema.label)})
 		return false
 	case len(block.Labels) > want && want == 0:
-		l.report(report{at: block.LabelRanges[0], summary: fmt.Sprintf("A %s block has no name", c.schema.name),
+		l.report(report{at: block.LabelRanges[0], summary: capital(article(c.schema.name)) + " block has no name",
 			detail: fmt.Sprintf("Write %s { ... }.", c.schema.name)})
 	case len(block.Labels) > want:
-		l.report(report{at: block.LabelRanges[want], summary: fmt.Sprintf("A %s block has one name", c.schema.name),
+		l.report(report{at: block.LabelRanges[want], summary: capital(article(c.schema.name)) + " block has one name",
 			detail: fmt.Sprintf("Write %s %q { ... }.", c.schema.name, block.Labels[0])})
 	}
 	if want == 1 {
@@ -192,6 +192,8 @@ func article(name string) string {
 	}
 	return "a " + name
 }
+
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
 // inOrder are attributes in the order of the file.
 func inOrder(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {

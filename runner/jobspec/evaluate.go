@@ -37,7 +37,7 @@ func (l *loader) evaluate(expr hcl.Expression, s scope) cty.Value {
 		return cty.DynamicVal
 	}
 	ctx := s.ctx
-	if len(refs.tasks) > 0 {
+	if len(refs.tasks)+len(refs.inputs) > 0 {
 		ctx = l.withTasks(refs, s)
 		if ctx == nil {
 			return cty.DynamicVal
@@ -90,7 +90,7 @@ func (l *loader) plain(value cty.Value, where hcl.Range) (cty.Value, bool) {
 	value, marks := value.UnmarkDeep()
 	for mark := range marks {
 		if mark, input := mark.(inputMark); input {
-			l.notKnownYet(mark.task, mark.result, where)
+			l.notKnownYet(mark, where)
 			return cty.DynamicVal, false
 		}
 	}

@@ -94,7 +94,7 @@ func (i *indexScope) title(index int) string {
 // index.
 func (i *indexScope) value(refs *references, p *piece) cty.Value {
 	ctx := i.scope.ctx
-	if len(refs.tasks) > 0 {
+	if len(refs.tasks)+len(refs.inputs) > 0 {
 		if ctx = i.l.withTasks(refs, i.scope); ctx == nil {
 			return cty.DynamicVal
 		}

@@ -14,6 +14,9 @@ import (
 func Explain(task *job.Task, spec *job.Spec) string {
 	retries := task.Retries
 	parts := []string{explainAttempts(task.Array, retries), explainCapacity(retries)}
+	if task.IsGang() {
+		parts = append(parts, explainGang(task))
+	}
 	for _, limit := range []struct {
 		max  *int
 		what string

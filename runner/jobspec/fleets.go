@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -27,8 +28,12 @@ type fleet struct {
 	provider string
 	at       hcl.Range // of the provider's name
 	from     *configLayer
+	bucket   string // that the fleet file names
 	used     bool
 }
+
+// fleetFileAttributes are those of a fleet file.
+var fleetFileAttributes = []string{"version", "provider", "bucket", "config"}
 
 // declareFleets reads which fleets there are; their configs are read later,
 // when it is known which are used.
@@ -64,8 +69,8 @@ func (l *loader) readProvider(f *fleet) {
 	f.at = st.where
 	from := l.setting(fleetSchema, "from", s, f.c)
 	if path, ok := from.text(); ok {
-		provider, layer := l.readFleetFile(path, from.where)
-		f.from = layer
+		provider, bucket, layer := l.readFleetFile(path, from.where)
+		f.from, f.bucket = layer, bucket
 		if f.provider == "" {
 			f.provider, f.at = provider, from.where
 		} else if provider != "" && provider != f.provider {
@@ -78,7 +83,7 @@ func (l *loader) readProvider(f *fleet) {
 }
 
 // readFleetFile reads what a Terraform module wrote. Empty after a report.
-func (l *loader) readFleetFile(path string, where hcl.Range) (provider string, config *configLayer) {
+func (l *loader) readFleetFile(path string, where hcl.Range) (provider, bucket string, config *configLayer) {
 	name := path
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(l.folder, name)
@@ -86,7 +91,7 @@ func (l *loader) readFleetFile(path string, where hcl.Range) (provider string, c
 	text, err := os.ReadFile(name)
 	if err != nil {
 		l.report(report{at: where, summary: "Cannot read the fleet file", detail: fmt.Sprintf("%v. The path is relative to the job file.", err)})
-		return "", nil
+		return "", "", nil
 	}
 	if _, known := l.order[name]; !known {
 		l.order[name] = len(l.order)
@@ -95,18 +100,18 @@ func (l *loader) readFleetFile(path string, where hcl.Range) (provider string, c
 	file, diags := hcljson.Parse(text, name)
 	l.adopt(diags, startOf(name))
 	if diags.HasErrors() || file == nil {
-		return "", nil
+		return "", "", nil
 	}
 	attrs, diags := file.Body.JustAttributes()
 	l.adopt(diags, startOf(name))
 	for _, key := range keysOf(attrs) {
-		if !slices.Contains([]string{"version", "provider", "config"}, key) {
+		if !slices.Contains(fleetFileAttributes, key) {
 			l.report(report{at: attrs[key].NameRange, summary: fmt.Sprintf("Unknown attribute %q", key),
-				detail: "A fleet file has version, provider and config.", suggestion: nearest(key, []string{"version", "provider", "config"})})
+				detail: "A fleet file has version, provider, bucket and config.", suggestion: nearest(key, fleetFileAttributes)})
 		}
 	}
 	if !l.checkFleetVersion(attrs, name) {
-		return "", nil
+		return "", "", nil
 	}
 	if attr, ok := attrs["provider"]; ok {
 		provider, _ = textOf(l.evaluate(attr.Expr, scope{}))
@@ -114,10 +119,26 @@ func (l *loader) readFleetFile(path string, where hcl.Range) (provider string, c
 	if provider == "" {
 		l.report(report{at: startOf(name), summary: "A fleet file without a provider", detail: `It has the form {"version": 1, "provider": "aws", "config": {...}}.`})
 	}
+	if attr, ok := attrs["bucket"]; ok {
+		if bucket, ok = textOf(l.evaluate(attr.Expr, scope{})); !ok || strings.TrimSpace(bucket) == "" {
+			l.report(report{at: attr.Expr.Range(), summary: "A fleet file's bucket is no text", detail: `It is a bucket's address, such as "s3://acme-batch/spotrelay"; leave it out where there is none.`})
+		}
+	}
 	if attr, ok := attrs["config"]; ok {
 		config = l.layerOfJSON(attr.Expr)
 	}
-	return provider, config
+	return provider, bucket, config
+}
+
+// fleetsBucket is the bucket of a job that names none: that of the first of its
+// fleets whose fleet file has one.
+func (l *loader) fleetsBucket(names []string) string {
+	for _, name := range names {
+		if bucket := l.fleets[name].bucket; bucket != "" {
+			return bucket
+		}
+	}
+	return ""
 }
 
 func (l *loader) checkFleetVersion(attrs hcl.Attributes, name string) bool {

@@ -52,6 +52,8 @@ func functionsFor(folder string) map[string]function.Function {
 }
 
 var pureFunctions = map[string]function.Function{
+	// sweeps
+	"matrix": matrixFunction,
 	// numbers
 	"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc,
 	"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc, "signum": stdlib.SignumFunc,

@@ -29,13 +29,16 @@ import (
 // inputMark is on what came from a reference to an output or a result.
 type inputMark struct {
 	task   string
-	index  int    // -1: the outputs of all indexes
+	index  int    // -1: the outputs of all indexes; fromOutside: task is the name of an input
 	result string // the key of a result, "" for an output
 }
 
 func (m inputMark) compare(other inputMark) int {
 	return cmp.Or(cmp.Compare(m.task, other.task), cmp.Compare(m.index, other.index), cmp.Compare(m.result, other.result))
 }
+
+// fromOutside marks an input from outside.
+const fromOutside = -2
 
 // placeholder is what stands for it in the spec.
 func (m inputMark) placeholder() string {
@@ -58,7 +61,7 @@ func newTokens(sources map[string][]byte) *tokens {
 		digest.Write(sources[name])
 	}
 	prefix := "Input-" + hex.EncodeToString(digest.Sum(nil)[:12])
-	return &tokens{prefix: prefix, pattern: regexp.MustCompile(prefix + `\(([a-z0-9_-]+):(-1|[0-9]+):([A-Za-z0-9_]*)\)`)}
+	return &tokens{prefix: prefix, pattern: regexp.MustCompile(prefix + `\(([a-z0-9_-]+):(-?[0-9]+):([A-Za-z0-9_]*)\)`)}
 }
 
 // value is the token for what a mark names.
@@ -141,21 +144,24 @@ func (r *rendering) lost() (inputMark, bool) {
 func (l *loader) checkLost(r *rendering, where hcl.Range) bool {
 	mark, lost := r.lost()
 	if lost {
-		l.notKnownYet(mark.task, mark.result, where)
+		l.notKnownYet(mark, where)
 	}
 	return !lost
 }
 
-// notKnownYet reports that something is done with an output, or with a result,
-// that needs to know it.
-func (l *loader) notKnownYet(task, result string, where hcl.Range) {
-	if result != "" {
+// notKnownYet reports that something is done with an output, a result or an
+// input that needs to know it.
+func (l *loader) notKnownYet(m inputMark, where hcl.Range) {
+	const folder = "can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts."
+	switch {
+	case m.result != "":
 		l.report(report{at: where, summary: "A result is known when its task has ended",
-			detail: fmt.Sprintf("task.%s.result.%s can be put together with other text, but not tested or changed by a function: the value is not known before the task has run. To decide by it whether a task runs use when.", task, result)})
-		return
+			detail: fmt.Sprintf("task.%s.result.%s can be put together with other text, but not tested or changed by a function: the value is not known before the task has run. To decide by it whether a task runs use when.", m.task, m.result)})
+	case m.index == fromOutside:
+		l.report(report{at: where, summary: "An input is known on the instance alone", detail: fmt.Sprintf("input.%s %s", m.task, folder)})
+	default:
+		l.report(report{at: where, summary: "An output is known on the instance alone", detail: fmt.Sprintf("task.%s.output %s", m.task, folder)})
 	}
-	l.report(report{at: where, summary: "An output is known on the instance alone",
-		detail: fmt.Sprintf("task.%s.output can be put together with other text, but not tested or changed by a function: the folder's name is not known before the attempt starts.", task)})
 }
 
 // textOf is a scalar as text; false for anything else.
@@ -273,88 +279,4 @@ func (l *loader) indexOf(target *task, key cty.Value, where hcl.Range) (int, boo
 		return 0, false
 	}
 	return index, true
-}
-
-// withTasks adds to a scope's context the task object with what the
-// references need of it; nil after a report.
-func (l *loader) withTasks(refs *references, s scope) *hcl.EvalContext {
-	members := map[string]*made{}
-	for _, ref := range refs.tasks {
-		m := members[ref.name]
-		if m == nil {
-			m = &made{}
-			members[ref.name] = m
-		}
-		if ref.whole {
-			m.add(l, ref, inputMark{task: ref.name, index: -1, result: ref.result})
-			continue
-		}
-		key := ref.key
-		if ref.expr != nil {
-			key, _ = l.plain(l.evaluate(ref.expr, s), ref.expr.Range())
-			if !key.IsKnown() {
-				return nil
-			}
-		}
-		index, ok := l.indexOf(l.tasks[ref.name], key, ref.at)
-		text, isText := textOf(key)
-		if !ok || !isText {
-			return nil
-		}
-		m.at(text).add(l, ref, inputMark{task: ref.name, index: index, result: ref.result})
-	}
-	tasks := map[string]cty.Value{}
-	for name, m := range members {
-		tasks[name] = m.value()
-	}
-	child := s.ctx.NewChild()
-	child.Variables = map[string]cty.Value{"task": cty.ObjectVal(tasks)}
-	return child
-}
-
-// made is what references need of a task, or of one index of it.
-type made struct {
-	output  cty.Value // NilVal: not needed
-	results map[string]cty.Value
-	indexes map[string]*made
-}
-
-func (m *made) add(l *loader, ref taskReference, mark inputMark) {
-	if ref.result == "" {
-		m.output = l.tokens.value(mark)
-		return
-	}
-	mark.index = max(mark.index, 0)
-	if m.results == nil {
-		m.results = map[string]cty.Value{}
-	}
-	m.results[ref.result] = l.tokens.value(mark)
-}
-
-func (m *made) at(index string) *made {
-	if m.indexes[index] == nil {
-		if m.indexes == nil {
-			m.indexes = map[string]*made{}
-		}
-		m.indexes[index] = &made{}
-	}
-	return m.indexes[index]
-}
-
-func (m *made) value() cty.Value {
-	if m.results == nil && m.indexes == nil {
-		// A map, since its type, unlike an object's, is not made anew each time.
-		return cty.MapVal(map[string]cty.Value{"output": m.output})
-	}
-	attrs := map[string]cty.Value{}
-	if m.output != cty.NilVal {
-		attrs["output"] = m.output
-	}
-	if m.results != nil {
-		attrs["result"] = cty.MapVal(m.results)
-	}
-	for index, one := range m.indexes {
-		attrs[index] = one.value()
-	}
-	return cty.ObjectVal(attrs)
 }

@@ -34,8 +34,14 @@ func (l *loader) readJob(block *content) *File {
 		base.fleets = l.defaultFleets()
 	}
 	spec.Labels = base.labels
+	l.declareInputs(block)
 	l.readTasks(spec, block, base)
-	spec.Fleets = l.readFleets(l.fleetsInOrder(spec, base.fleets))
+	spec.Inputs, file.Inputs = l.readInputs()
+	inOrder := l.fleetsInOrder(spec, base.fleets)
+	spec.Fleets = l.readFleets(inOrder)
+	if file.Bucket == "" {
+		file.Bucket = l.fleetsBucket(inOrder)
+	}
 	for _, task := range spec.Tasks {
 		l.checkCapabilities(l.tasks[task.Name], task, block)
 	}
@@ -53,8 +59,12 @@ func (l *loader) readTasks(spec *job.Spec, block *content, base jobDefaults) {
 	for _, t := range l.taskOrder {
 		tasks[t.name] = l.readTask(t, block, base)
 	}
+	l.checkFinally(tasks)
 	for _, t := range l.sortTasks() {
 		task := tasks[t.name]
+		if len(t.inputs) > 0 {
+			task.Inputs = keysOf(t.inputs)
+		}
 		for _, edge := range t.edges {
 			task.DependsOn = append(task.DependsOn, edge.to)
 			if !edge.whole {

@@ -46,6 +46,8 @@ type File struct {
 	// Bucket is the job's bucket URL, "" if the file has none. A path that is
 	// no URL is as written, relative to the caller's folder.
 	Bucket string
+	// Inputs from outside to import, as Spec.Inputs names them.
+	Inputs []Input
 	// Paths of the files that were read, in order.
 	Paths []string
 

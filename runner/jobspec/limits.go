@@ -18,6 +18,7 @@ func (l *loader) readJobLimits(spec *job.Spec, s scope, block *content) {
 // readTaskLimits reads what bounds a task over all its attempts.
 func (l *loader) readTaskLimits(task *job.Task, s scope, c *content) {
 	task.MaxCost = l.dollars(l.setting(taskSchema, "max_cost", s, c))
+	task.HoldOnFailure = job.Duration(l.positive(l.setting(taskSchema, "hold_on_failure", s, c)))
 	task.MaxParallel, _ = l.setting(taskSchema, "max_parallel", s, c).whole(1, math.MaxInt32)
 	task.Priority, _ = l.setting(taskSchema, "priority", s, c).whole(-mostPriority, mostPriority)
 }

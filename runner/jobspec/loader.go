@@ -36,6 +36,8 @@ type loader struct {
 	locals     hclsyntax.Attributes
 	tasks      map[string]*task
 	taskOrder  []*task
+	inputs     map[string]*content
+	inputOrder []*content
 	fleets     map[string]*fleet
 	fleetOrder []*fleet
 	providers  map[string]*content
@@ -50,7 +52,7 @@ func newLoader(opts Options) *loader {
 	return &loader{
 		opts: opts, sources: map[string][]byte{}, order: map[string]int{},
 		analysed: map[hclsyntax.Expression]*references{}, used: map[string]bool{},
-		variables: map[string]*variable{}, locals: hclsyntax.Attributes{}, tasks: map[string]*task{}, fleets: map[string]*fleet{},
+		variables: map[string]*variable{}, locals: hclsyntax.Attributes{}, tasks: map[string]*task{}, inputs: map[string]*content{}, fleets: map[string]*fleet{},
 		providers: map[string]*content{}, described: map[string]described{}, configs: map[string]fleetRanges{},
 	}
 }

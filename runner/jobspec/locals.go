@@ -82,6 +82,7 @@ func (l *loader) localCycle(name string, path []string, values map[string]cty.Va
 
 // warnUnused tells of variables and locals that nothing refers to.
 func (l *loader) warnUnused() {
+	l.warnUnusedInputs()
 	for _, name := range keysOf(l.variables) {
 		if !l.used["var."+name] {
 			l.unused("variable", name, l.variables[name].block.labelRange)

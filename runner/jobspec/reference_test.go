@@ -111,6 +111,8 @@ func TestReferenceExamples(t *testing.T) {
 			if !strings.Contains(text, "job \"") {
 				text += "\njob \"j\" {\n task \"t\" { command = [\"x\"] }\n}\n"
 			}
+		case "input":
+			text = "job \"j\" {\n" + text + "\n}\n"
 		case "workdir", "timing":
 			text = "job \"j\" {\n task \"t\" { command = [\"x\"] }\n" + text + "\n}\n"
 		case "cache":

@@ -16,7 +16,9 @@ import (
 type references struct {
 	free  []hcl.Traversal // outside the expression's own for-names, without tasks
 	tasks []taskReference
-	calls []*hclsyntax.FunctionCallExpr
+	// inputs from outside.
+	inputs []inputReference
+	calls  []*hclsyntax.FunctionCallExpr
 	// byIndex: the value differs by index (count or each is used).
 	byIndex bool
 	// peeks are operations that would look into an output's name.
@@ -26,11 +28,10 @@ type references struct {
 	selects bool
 }
 
-// peek is an operation on the output or a result of a task.
+// peek is an operation on what is not known yet.
 type peek struct {
-	at     hcl.Range
-	task   string
-	result string // the key of a result, "" for the output
+	at   hcl.Range
+	mark inputMark
 }
 
 // carriers are the functions that pass text on as it is, so that an output's
@@ -123,8 +124,13 @@ func (f *referenceFinder) Exit(node hclsyntax.Node) hcl.Diagnostics {
 func (f *referenceFinder) notePeek(where hcl.Range, operands ...hclsyntax.Expression) {
 	for _, operand := range operands {
 		for _, traversal := range operand.Variables() {
-			if traversal.RootName() == "task" && !f.shadowed("task") {
-				f.refs.peeks = append(f.refs.peeks, peek{where, taskName(traversal), taskReferenceOf(traversal).result})
+			switch root := traversal.RootName(); {
+			case f.shadowed(root):
+			case root == "task":
+				f.refs.peeks = append(f.refs.peeks, peek{where, inputMark{task: taskName(traversal), result: taskReferenceOf(traversal).result}})
+				return
+			case root == "input":
+				f.refs.peeks = append(f.refs.peeks, peek{where, inputMark{task: taskName(traversal), index: fromOutside}})
 				return
 			}
 		}
@@ -176,6 +182,9 @@ func (f *referenceFinder) enterTraversal(node *hclsyntax.ScopeTraversalExpr) {
 	switch traversal.RootName() {
 	case "task":
 		f.refs.tasks = append(f.refs.tasks, taskReferenceOf(traversal))
+		return
+	case "input":
+		f.refs.inputs = append(f.refs.inputs, inputReference{taskName(traversal), traversal.SourceRange(), len(traversal) == 2})
 		return
 	case "count", "each":
 		f.refs.byIndex = true
@@ -242,8 +251,11 @@ func (l *loader) checkReferences(refs *references, s scope) bool {
 	for _, ref := range refs.tasks {
 		ok = l.checkTaskReference(ref, s) && ok
 	}
+	for _, ref := range refs.inputs {
+		ok = l.checkInputReference(ref, s) && ok
+	}
 	if ok && len(refs.peeks) > 0 {
-		l.notKnownYet(refs.peeks[0].task, refs.peeks[0].result, refs.peeks[0].at)
+		l.notKnownYet(refs.peeks[0].mark, refs.peeks[0].at)
 		return false
 	}
 	return ok
@@ -333,7 +345,7 @@ func (l *loader) checkIndex(root string, traversal hcl.Traversal, s scope) bool 
 }
 
 // roots are the names that an expression can begin with.
-var roots = []string{"var", "local", "job", "count", "each", "task"}
+var roots = []string{"var", "local", "job", "count", "each", "task", "input"}
 
 func (l *loader) unknownRoot(root string, bare bool, where hcl.Range) bool {
 	r := report{at: where, summary: fmt.Sprintf("Unknown name %q", root)}

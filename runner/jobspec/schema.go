@@ -22,6 +22,8 @@ const (
 	kindObject   kind = "object"
 	kindType     kind = "type"
 	kindAny      kind = "any"
+
+	kindCondition kind = "condition"
 )
 
 // attributeSchema declares an attribute of the language.
@@ -84,7 +86,7 @@ func (s *blockSchema) names() []string {
 
 // laterWords are known to people from spotrelay's design and not heeded by
 // this release: they are refused rather than ignored.
-var laterWords = []string{"container", "deadline", "input", "nodes", "secret"}
+var laterWords = []string{"container", "deadline", "secret"}
 
 func isLater(name string) bool { return slices.Contains(laterWords, name) }
 
@@ -160,7 +162,7 @@ var jobSchema = &blockSchema{
 		{name: "image", kind: kindString, defText: "the provider's own", description: "The default `image` of the tasks.", example: `"ami-0abc"`},
 		{name: "disk", kind: kindSize, description: "The default `disk` of the tasks.", example: `"100GiB"`},
 	},
-	blocks: []*blockSchema{resourcesSchema, retriesSchema, workdirSchema, timingSchema, taskSchema},
+	blocks: []*blockSchema{resourcesSchema, retriesSchema, workdirSchema, timingSchema, inputSchema, taskSchema},
 }
 
 var workdirSchema = &blockSchema{
@@ -174,6 +176,21 @@ var workdirSchema = &blockSchema{
 		{name: "root", kind: kindString, def: `"."`, description: "The folder, relative to the job file.", example: `".."`},
 		{name: "include", kind: kindStrings, def: `["**"]`, description: "Patterns of the files to send.", example: `["src/**"]`},
 		{name: "exclude", kind: kindStrings, def: `[".git"]`, description: "Patterns of the files not to send; they win.", example: `[".git", "*.pyc"]`},
+	},
+}
+
+var inputSchema = &blockSchema{
+	name: "input", label: "name",
+	description: "Files from outside that tasks read. They are imported into the bucket when the run is submitted, content-addressed: what has not changed since it was imported last is neither read nor sent again, and the run keeps the digest of what it was given. `input.NAME` is the folder on the instance, which `SPOTRELAY_INPUT_DIR_<NAME>` names too. Only tasks that refer to it, or list it in `inputs`, get it. See [pipelines](pipelines.md).",
+	example: `input "reviews" {
+  source = "s3://acme-data/reviews/2026"
+}
+
+task "train" {
+  command = ["python3", "train.py", "--data", input.reviews]
+}`,
+	attributes: []attributeSchema{
+		{name: "source", kind: kindString, required: true, description: "Where the files are: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, or a folder or file, relative to the job file. Who submits reads it; instances need no access to it.", example: `"s3://acme-data/reviews/2026"`},
 	},
 }
 
@@ -208,7 +225,7 @@ var fleetSchema = &blockSchema{
 }`,
 	attributes: []attributeSchema{
 		{name: "provider", kind: kindString, defText: "that of `from`", description: "The provider's name.", example: `"aws"`},
-		{name: "from", kind: kindString, description: "A fleet file, relative to the job file: JSON of the form `{\"version\": 1, \"provider\": \"aws\", \"config\": {...}}`, as the Terraform modules write it. What `config` sets wins over it.", example: `"fleets/aws-use1.json"`},
+		{name: "from", kind: kindString, description: "A fleet file, relative to the job file: JSON of the form `{\"version\": 1, \"provider\": \"aws\", \"bucket\": \"s3://...\", \"config\": {...}}`, as the Terraform modules write it. What `config` sets wins over it, and the job's `bucket` over its.", example: `"fleets/aws-use1.json"`},
 	},
 	blocks: []*blockSchema{configSchema},
 }

@@ -22,8 +22,10 @@ type task struct {
 	count  int
 	keys   []string    // of for_each, sorted
 	values []cty.Value // of for_each, in the order of keys
+	secret bool        // they came from a sensitive variable
 	broken bool        // its indexes are not known, after a report
 	edges  []edge
+	inputs map[string]bool // names of inputs from outside that it is given
 }
 
 // edge is a dependency with the place that makes it.
@@ -74,7 +76,7 @@ func inputDirName(task string) string {
 
 // declareTasks reads names and indexes of all tasks, which references need.
 func (l *loader) declareTasks(block *content) {
-	variables := map[string]*task{}
+	variables := l.inputVariables()
 	for _, c := range block.named(taskSchema) {
 		l.checkName("task", c.label, c.labelRange)
 		if before, again := l.tasks[c.label]; again {
@@ -84,11 +86,7 @@ func (l *loader) declareTasks(block *content) {
 		t := &task{c: c, name: c.label, count: 1}
 		l.tasks[t.name] = t
 		l.taskOrder = append(l.taskOrder, t)
-		if other, clash := variables[inputDirName(t.name)]; clash {
-			l.report(report{at: c.labelRange, summary: fmt.Sprintf("Tasks %q and %q are too much alike", other.name, t.name),
-				detail: fmt.Sprintf("Others would find the outputs of both in %s. Rename one of them.", inputDirName(t.name))})
-		}
-		variables[inputDirName(t.name)] = t
+		l.checkAlike(variables, c)
 		leave := l.within(c.title())
 		l.readIndexes(t)
 		leave()
@@ -126,6 +124,7 @@ func (l *loader) readKeys(t *task, st setting) bool {
 	if !ok {
 		return false
 	}
+	t.secret = secret
 	set := value.Type().IsSetType() && (value.LengthInt() == 0 || value.Type().ElementType() == cty.String)
 	if isListLike(value) && !set {
 		st.l.report(report{at: st.where, summary: `Wrong type for "for_each"`,
@@ -172,6 +171,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 	s := scope{ctx: l.ctx}
 	task := job.Task{Name: t.name, Count: t.count, Array: t.array != "", Keys: t.keys}
 	l.readExecution(t, &task, block, base)
+	t.tabulate(&task)
 	task.Resources, task.Execution.MemoryLimit = l.readResources(s, t.c, block)
 	task.Retries = l.readRetries(s, t.c.first(retriesSchema), block.first(retriesSchema), t.c)
 	task.Image, _ = l.setting(taskSchema, "image", s, t.c, block).text()
@@ -185,7 +185,10 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 			detail: fmt.Sprintf("dedicated gives each attempt an instance of its own, but slots = %d lets attempts share one. Remove one of them.", task.Slots)})
 	}
 	task.Cache = l.readCache(t.c.first(cacheSchema), s, block)
+	l.readGang(t, s, &task, block)
 	l.readDependencies(t)
+	l.readInputNames(t, s)
+	l.readFlow(t, s, &task)
 	return task
 }
 

@@ -94,6 +94,8 @@ type ActionEnd struct {
 	Fleet    string
 	Instance string
 	Fence    bool // echoed by the answer
+	// Whether it is gone is all that matters, not why.
+	Whether bool
 }
 
 // ActionFind looks for the newest whole checkpoint of an index, in each of its
@@ -103,6 +105,8 @@ type ActionFind struct {
 	Index   int
 	Names   []string // of the series beside the one without a name
 	Exclude []string // keys that could not be restored
+	// Nodes of a gang, of which all must have it; 0: it is none.
+	Nodes int
 	// Attempt that ended last, echoed by the answer, so that a late answer to
 	// an earlier question is known as such.
 	Attempt int
@@ -121,6 +125,9 @@ type ActionPrune struct {
 	// Unfinished are the indexes that did not succeed: of these the newest
 	// stays in any case.
 	Unfinished []int
+	// Gang: a task's nodes have checkpoints each; of an unfinished index all
+	// stay, since the newest that all nodes have may be an older one of some.
+	Gang bool
 	// Bad are the keys of checkpoints that could not be restored: they do not
 	// count as the newest.
 	Bad []string

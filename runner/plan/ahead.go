@@ -32,7 +32,7 @@ func (w *watch) tookOne(d Time) {
 func (s *State) ahead(inst *Instance, g *group) int {
 	w := s.work.watches[inst.ID]
 	span := s.Spec.Timing.Ahead()
-	if g.dedicated || w.last == nil || w.last.Slots == 0 || w.took == 0 || w.took >= span {
+	if g.dedicated || g.nodes > 1 || w.last == nil || w.last.Slots == 0 || w.took == 0 || w.took >= span {
 		return 0
 	}
 	serving := g.slots
@@ -71,11 +71,10 @@ func (t *tick) returned(inst *Instance, ids []job.AttemptID) {
 	w := t.work.watches[inst.ID]
 	for _, id := range ids {
 		rec, _ := t.live(id, inst.ID)
-		if rec == nil || rec.Accepted != 0 {
+		if rec == nil || rec.acceptedOn(inst.ID) {
 			continue
 		}
-		t.emit(Event{AttemptWithdrawn: &AttemptWithdrawn{AttemptID: id, Reason: "its instance had no slot for it in time"}})
-		t.endUnwanted(id)
+		t.takeBack(inst, rec, id, "its instance had no slot for it in time")
 		w.took = max(w.took, t.Spec.Timing.Ahead()) // nothing more ahead for now
 	}
 	if len(ids) > 0 {
@@ -88,6 +87,6 @@ func (t *tick) returned(inst *Instance, ids []job.AttemptID) {
 func (t *tick) givesBack(inst *Instance) bool {
 	return !t.usable(inst) && slices.ContainsFunc(inst.Attempts, func(id job.AttemptID) bool {
 		rec, _ := t.live(id, inst.ID)
-		return rec != nil && rec.Accepted == 0
+		return rec != nil && !rec.acceptedOn(inst.ID)
 	})
 }

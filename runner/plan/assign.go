@@ -14,6 +14,10 @@ func (t *tick) assign() {
 		return
 	}
 	for _, g := range t.groupsInOrder() {
+		if g.nodes > 1 {
+			t.placeGangs(g)
+			continue
+		}
 		// Last attempts first, so that nothing else takes what was rented for
 		// them; then spot work on spot, and on on-demand instances that are
 		// there already and have nothing else to do.
@@ -86,11 +90,11 @@ func (t *tick) found(a FoundCheckpoint) {
 	if f == nil || f.answered || a.Attempt != 0 && a.Attempt != f.attempt {
 		return
 	}
-	if slices.ContainsFunc(a.Checkpoint.Keys(), func(key string) bool { return slices.Contains(t.at(r).Bad, key) }) {
+	if slices.ContainsFunc(a.keys(), func(key string) bool { return slices.Contains(t.at(r).Bad, key) }) {
 		t.work.newFinds = append(t.work.newFinds, r)
 		return
 	}
-	f.answered, f.checkpoint, f.damaged = true, a.Checkpoint, a.Damaged
+	f.answered, f.checkpoint, f.damaged, f.nodes = true, a.Checkpoint, a.Damaged, a.Nodes
 	if x := t.at(r); x.queued != notQueued {
 		t.work.of[r.task].sides[x.queued-queuedSide].queue.put(r)
 	}
@@ -118,7 +122,7 @@ func (t *tick) ask(all bool) {
 		if f := t.work.finds[r]; f != nil && !f.answered {
 			task := &t.Spec.Tasks[r.task]
 			t.act(Action{Find: &ActionFind{
-				Task: task.Name, Index: int(r.index), Names: seriesOf(task), Exclude: t.at(r).Bad, Attempt: f.attempt}})
+				Task: task.Name, Index: int(r.index), Names: seriesOf(task), Exclude: t.at(r).Bad, Nodes: gangNodes(task), Attempt: f.attempt}})
 		}
 	}
 	t.work.newFinds = nil
@@ -149,7 +153,9 @@ func (t *tick) desired(inst *Instance) *ActionDesired {
 	d := &ActionDesired{Instance: inst.ID, Leave: inst.Ending != "", Return: t.givesBack(inst)}
 	for _, id := range inst.Attempts {
 		if rec, r := t.live(id, inst.ID); rec != nil {
-			d.Attempts = append(d.Attempts, t.assignment(id, rec, r))
+			a := t.assignment(id, rec, r)
+			t.asNode(&a, rec, r, inst.ID)
+			d.Attempts = append(d.Attempts, a)
 		}
 	}
 	// In the order in which they were assigned, which is that of priority: what
@@ -190,6 +196,7 @@ func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assig
 		Inputs:    t.inputs(r, &execution),
 		Restore:   rec.Restore,
 		Seed:      task.SeedOf(id.Index),
-		Cancel:    t.Cancel || t.Fault != "" || rec.Stopped != "",
+		Keep:      task.HoldOnFailure > 0,
+		Cancel:    t.stopped(r.task) || rec.Stopped != "",
 	}
 }

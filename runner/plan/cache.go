@@ -226,19 +226,22 @@ func (t *tick) askCache(all bool) {
 	t.work.newLooks = nil
 }
 
-// yield gives up the claims of what waits for an instance.
+// yield gives up the claims of what no instance has. What had no attempt yet
+// is looked for again when the run goes on.
 func (t *tick) yield() {
 	var given []ref
-	for r, l := range t.work.looks {
-		if l.answered && claims(t.Spec.Tasks[r.task].Cache) {
+	for r := range t.work.claimed {
+		if t.at(r).current() == nil {
 			given = append(given, r)
 		}
 	}
 	for _, r := range inOrder(given) {
 		t.act(t.releaseClaim(r))
-		t.unqueue(r)
-		t.work.looks[r] = &look{}
-		t.work.newLooks = append(t.work.newLooks, r)
+		if t.work.looks[r] != nil {
+			t.unqueue(r)
+			t.work.looks[r] = &look{}
+			t.work.newLooks = append(t.work.newLooks, r)
+		}
 	}
 }
 
@@ -267,6 +270,9 @@ func (t *tick) cacheAnswer(a CacheAnswer) {
 		}
 	default:
 		l.answered = true
+		if claims(t.Spec.Tasks[r.task].Cache) {
+			t.work.claimed[r] = struct{}{}
+		}
 		if a.Missed != nil {
 			t.emit(Event{CacheMissed: &CacheMissed{Task: a.Task, Index: a.Index, CacheMiss: *a.Missed}})
 		}
@@ -297,6 +303,7 @@ func (t *tick) keep(r ref) {
 		store.Elapsed = last.Evidence.End.Elapsed
 	}
 	t.work.keeping[r] = struct{}{}
+	delete(t.work.claimed, r)
 	t.act(Action{CacheStore: store})
 }
 
@@ -321,6 +328,7 @@ func (t *tick) unclaim(r ref) {
 }
 
 func (t *tick) releaseClaim(r ref) Action {
+	delete(t.work.claimed, r)
 	return Action{CacheRelease: &ActionCacheRelease{
 		Task: t.Spec.Tasks[r.task].Name, Index: int(r.index), Key: job.CacheKey(t.cacheParts(r))}}
 }
@@ -341,6 +349,8 @@ func (t *tick) keepAgain() {
 				t.keep(r)
 			case x.Phase.ended() && claims(cache) && t.work.tasks[i].upstream == 0:
 				t.act(t.releaseClaim(r))
+			case x.Next > 0 && claims(cache):
+				t.work.claimed[r] = struct{}{}
 			}
 		}
 	}

@@ -162,6 +162,28 @@ func TestHeldRunKeepsNobodyWaiting(t *testing.T) {
 	}
 }
 
+// The same holds for what has had an attempt and waits for the next, also with
+// another controller.
+func TestHeldRunGivesUpWhatItTriesAgain(t *testing.T) {
+	w := play(t, cached(true))
+	w.script = func(id job.AttemptID) *job.AttemptEnd {
+		return &job.AttemptEnd{AttemptID: id, Exited: true, ExitCode: 1}
+	}
+	w.until(t, "an attempt failed", func() bool { return w.state.Index("part", 0).Failures == 1 })
+	if len(w.claimed) != 3 {
+		t.Fatalf("claimed: %v", w.claimed)
+	}
+	succeeds(w)
+	w.journal = append(w.journal, Event{At: w.now, RunHeld: &RunHeld{Reason: "to see"}})
+	w.restart()
+	w.until(t, "the claims are given up", func() bool { return len(w.claimed) == 0 })
+	w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestResume}) })
+	w.until(t, "the run is over", func() bool { return w.state.Finished() })
+	if w.state.Outcome != OutcomeSucceeded || len(w.claimed) > 0 {
+		t.Errorf("it %s, claimed: %v", w.state.Outcome, w.claimed)
+	}
+}
+
 // A controller that dies between the journal and the cache leaves the rest to
 // the next one; what is known to be kept is not kept again.
 func TestKeptAfterARestart(t *testing.T) {

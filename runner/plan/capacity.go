@@ -49,6 +49,9 @@ func (t *tick) rent() {
 
 // wanted is how many instances of either capacity type a group's work lacks.
 func (t *tick) wanted(g *group) (spot, last int) {
+	if g.nodes > 1 {
+		return t.wantedGangs(g)
+	}
 	intents := t.intents(g)
 	lack := func(side int) int {
 		a := &g.sides[side]
@@ -80,12 +83,16 @@ func (t *tick) inFlight(g *group, side int) bool { return t.intents(g)[side] > 0
 
 // rentSide opens an intent for up to so many instances, or notes why not.
 func (t *tick) rentSide(g *group, side, want int) {
+	if g.nodes > 1 && g.lack[side].want == 0 { // it has just moved here
+		t.wakeAt(t.now)
+		return
+	}
 	if t.inFlight(g, side) {
 		g.waiting = "a launch has not been answered yet"
 		return
 	}
 	room := t.room()
-	if room == 0 {
+	if room == 0 || room > 0 && room < g.lack[side].least {
 		t.lacking += want
 		g.waiting = fmt.Sprintf("max_instances = %d are rented", t.Spec.MaxInstances)
 		return
@@ -109,6 +116,7 @@ func (t *tick) rentSide(g *group, side, want int) {
 	if m.choice.fleetRoom > 0 {
 		count = min(count, m.choice.fleetRoom)
 	}
+	count = g.wholeCount(side, count)
 	g.waiting = "instances are being rented"
 	opened := LaunchOpened{
 		Token: t.nextToken(), Fleet: m.choice.fleet, Offers: m.choice.offers, Count: count,
@@ -164,6 +172,10 @@ func (t *tick) nothing(g *group, side, want int, m market) {
 	capacity := capacityOf(side)
 	if m.until > 0 {
 		t.wakeAt(m.until)
+	}
+	if g.nodes > 1 && (m.any || m.failing || g.lack[side].fleet != "") {
+		t.noGang(g, side, want, m)
+		return
 	}
 	if m.full {
 		g.waiting = "as many instances as the offers allow are rented"

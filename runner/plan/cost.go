@@ -16,7 +16,7 @@ func (s *State) unattended(u *Unattended) {
 		inst.Unattended += length
 		for _, a := range inst.Attempts {
 			if rec, _ := s.live(a, id); rec != nil {
-				rec.Unattended += length
+				rec.unattended(id, length)
 			}
 		}
 	}

@@ -85,16 +85,22 @@ func (t *tick) vanished(inst *Instance, state providers.InstanceState) {
 	if w.vanished {
 		return
 	}
-	if inst.Ending != "" && len(inst.Attempts) == 0 {
-		// We ended it, and nothing ran there: nobody needs to be asked why.
+	ours := endedEmpty(inst)
+	if ours && state == providers.StateTerminated {
+		// Nobody needs to be asked why.
 		t.gone(inst, EndAnswer{Instance: inst.ID, Evidence: providers.Evidence{
 			ID: inst.ID, Cause: providers.EndByUs, State: providers.StateTerminated}})
 		return
 	}
 	w.vanished, w.fencing = true, ""
 	t.refile(inst)
-	t.act(Action{End: &ActionEnd{Fleet: inst.Fleet, Instance: inst.ID}})
+	t.act(Action{End: &ActionEnd{Fleet: inst.Fleet, Instance: inst.ID, Whether: ours}})
 }
+
+// endedEmpty: we ended an instance, and nothing is left there to give a verdict
+// on. That a listing lacks it is no proof that it is gone: a run that closed
+// then would leave it to nobody.
+func endedEmpty(inst *Instance) bool { return inst.Ending != "" && len(inst.Attempts) == 0 }
 
 // overdue looks at an instance whose time to report may have passed.
 func (t *tick) overdue(inst *Instance) {
@@ -180,6 +186,9 @@ func (t *tick) gone(inst *Instance, a EndAnswer) {
 		return
 	}
 	evidence := a.Evidence
+	if endedEmpty(inst) && !informative(&evidence) {
+		evidence.Cause, evidence.State = providers.EndByUs, providers.StateTerminated
+	}
 	if !informative(&evidence) && informative(inst.Evidence) {
 		evidence = *inst.Evidence
 	} else if informative(inst.Evidence) && evidence.Cause == providers.EndByUs {
@@ -216,6 +225,7 @@ func (t *tick) lastWords(inst *Instance, w *watch, st *job.Status, evidence *pro
 	if w.last != nil {
 		for i := range w.last.Running {
 			t.accept(w.last.Running[i].AttemptID, inst.ID)
+			t.acceptNode(w.last.Running[i].AttemptID, inst.ID, "")
 		}
 		for i := range w.last.Ended {
 			end := &w.last.Ended[i]

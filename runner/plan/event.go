@@ -29,17 +29,29 @@ type Event struct {
 	AttemptEnded     *AttemptEnded     `json:"attempt_ended,omitempty"`
 	IndexEnded       *IndexEnded       `json:"index_ended,omitempty"`
 	TaskOpened       *TaskOpened       `json:"task_opened,omitempty"`
+	TaskSkipped      *TaskSkipped      `json:"task_skipped,omitempty"`
+
+	NodeAccepted  *NodeAccepted  `json:"node_accepted,omitempty"`
+	NodeReady     *NodeReady     `json:"node_ready,omitempty"`
+	NodeEnded     *NodeEnded     `json:"node_ended,omitempty"`
+	NodeAssigned  *NodeAssigned  `json:"node_assigned,omitempty"`
+	NodeWithdrawn *NodeWithdrawn `json:"node_withdrawn,omitempty"`
+	GangStopped   *GangStopped   `json:"gang_stopped,omitempty"`
+	GangReturned  *GangReturned  `json:"gang_returned,omitempty"`
 
 	CheckpointsPruned *CheckpointsPruned `json:"checkpoints_pruned,omitempty"`
 
-	IndexCached  *IndexCached  `json:"index_cached,omitempty"`
-	IndexAwaits  *IndexAwaits  `json:"index_awaits,omitempty"`
-	CacheMissed  *CacheMissed  `json:"cache_missed,omitempty"`
-	CacheKept    *CacheKept    `json:"cache_kept,omitempty"`
 	CostWarned   *CostWarned   `json:"cost_warned,omitempty"`
 	IndexStopped *IndexStopped `json:"index_stopped,omitempty"`
 	RunStopped   *RunStopped   `json:"run_stopped,omitempty"`
 	RunPaused    *RunPaused    `json:"run_paused,omitempty"`
+	IndexCached  *IndexCached  `json:"index_cached,omitempty"`
+	IndexAwaits  *IndexAwaits  `json:"index_awaits,omitempty"`
+	CacheMissed  *CacheMissed  `json:"cache_missed,omitempty"`
+	CacheKept    *CacheKept    `json:"cache_kept,omitempty"`
+
+	IndexReopened *IndexReopened `json:"index_reopened,omitempty"`
+	InstanceHeld  *InstanceHeld  `json:"instance_held,omitempty"`
 
 	Unattended      *Unattended      `json:"unattended,omitempty"`
 	CancelRequested *CancelRequested `json:"cancel_requested,omitempty"`
@@ -165,7 +177,9 @@ const (
 	EndingLate        EndingReason = "late"        // turned up after its intent was closed
 	EndingDedicated   EndingReason = "dedicated"   // was for one attempt
 	EndingInterrupted EndingReason = "interrupted" // noticed, and empty by now
+	EndingHeld        EndingReason = "held"        // was kept after a failure, long enough
 	EndingPaused      EndingReason = "paused"      // the run was paused
+	EndingPartial     EndingReason = "partial"     // of a gang that did not become whole in time
 	EndingStopped     EndingReason = "stopped"     // stopped by others, which still costs its disk
 )
 
@@ -189,10 +203,12 @@ type AttemptAssigned struct {
 	Final bool `json:"final,omitempty"`
 	// Ahead: it waits on its instance until a slot is free.
 	Ahead bool `json:"ahead,omitempty"`
+	// Nodes of a gang, of which Instance is the first.
+	Nodes []GangNode `json:"nodes,omitempty"`
 }
 
-// AttemptAccepted is the attempt's appearance in the instance's status; from
-// here on it counts.
+// AttemptAccepted is the attempt's appearance in the instance's status, of a
+// gang in those of all; from here on it counts.
 type AttemptAccepted struct {
 	job.AttemptID
 }
@@ -246,6 +262,13 @@ type IndexEnded struct {
 // ended by now runs.
 type TaskOpened struct {
 	Task string `json:"task"`
+}
+
+// TaskSkipped ends a task that is not to run: its condition was false, or what
+// it depends on was skipped.
+type TaskSkipped struct {
+	Task   string `json:"task"`
+	Reason string `json:"reason"` // one sentence for people
 }
 
 // CheckpointsPruned: the run is over, and of a task's checkpoints remains what

@@ -95,6 +95,9 @@ type FoundCheckpoint struct {
 	Task       string
 	Index      int
 	Checkpoint *job.CheckpointRef
+	// Nodes are the checkpoints of a gang's nodes, in order, that Checkpoint, a
+	// gang's manifest, lists.
+	Nodes []job.CheckpointRef
 	// Damaged ones that were passed over, by key, for the evidence.
 	Damaged []string
 	// Attempt as the action had it.
@@ -106,13 +109,18 @@ type FoundCheckpoint struct {
 type Request struct {
 	Kind RequestKind
 	By   string
+	// Task and Index that it is about; an Index below zero is all of the task.
+	Task  string
+	Index int
 }
 
 // RequestKind is a kind of request.
 type RequestKind string
 
 const (
-	RequestCancel RequestKind = "cancel"
-	RequestResume RequestKind = "resume" // after a hold or a pause
-	RequestPause  RequestKind = "pause"
+	RequestCancel  RequestKind = "cancel"
+	RequestResume  RequestKind = "resume" // after a hold or a pause
+	RequestPause   RequestKind = "pause"
+	RequestRelease RequestKind = "release" // the instances that are kept after failures of a task
+	RequestRetry   RequestKind = "retry"   // a task that ended without success
 )

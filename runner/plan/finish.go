@@ -10,11 +10,16 @@ import (
 func (t *tick) request(r Request) {
 	switch {
 	case t.Outcome != "":
-	case r.Kind == RequestCancel && !t.Cancel:
+	case r.Kind == RequestCancel && (!t.Cancel || !t.CancelFinally && !t.cancelledNow && t.finallyOpen()):
+		t.cancelledNow = true // two in one tick are one that was sent twice
 		t.emit(Event{CancelRequested: &CancelRequested{By: r.By}})
 		t.endAllUnassigned("the run was cancelled before it ran")
 	case r.Kind == RequestPause && !t.Paused && !t.over():
 		t.emit(Event{RunPaused: &RunPaused{By: r.By}})
+	case r.Kind == RequestRelease:
+		t.releaseRequested(r)
+	case r.Kind == RequestRetry:
+		t.retry(r)
 	case r.Kind == RequestResume && t.stands():
 		t.emit(Event{RunResumed: &RunResumed{By: r.By}})
 	}
@@ -34,7 +39,7 @@ func (t *tick) endAllUnassigned(reason string) {
 		for j := range t.Tasks[i].Indexes {
 			r := ref{int32(i), int32(j)}
 			x := t.at(r)
-			if !x.Phase.ended() && x.current() == nil {
+			if !x.Phase.ended() && x.current() == nil && t.stopped(r.task) {
 				t.endIndex(r, job.Cancelled, cause, reason)
 			}
 		}
@@ -52,7 +57,7 @@ func (t *tick) endUnwanted(id job.AttemptID) {
 	r, ok := t.locate(id.Task, id.Index)
 	switch {
 	case !ok:
-	case t.Cancel:
+	case t.cancelled(r.task):
 		t.endIndex(r, job.Cancelled, job.CauseCancelled, "the run was cancelled before it ran")
 	case t.Fault != "":
 		t.endIndex(r, job.Cancelled, job.CauseUpstream, "the run failed: "+t.Fault)
@@ -63,7 +68,7 @@ func (t *tick) endUnwanted(id job.AttemptID) {
 
 // endRun ends the run when every index has ended.
 func (t *tick) endRun() {
-	if t.Outcome != "" || t.work.open > 0 {
+	if t.Outcome != "" || t.work.open > 0 || t.holding() {
 		return
 	}
 	outcome, reason := t.outcome()
@@ -85,6 +90,10 @@ func (t *tick) outcome() (Outcome, string) {
 	var first string
 	for i := range t.Tasks {
 		c := &t.work.tasks[i].counts
+		if t.Spec.Tasks[i].AllowFailure {
+			cancelled += c[phaseNumber(IndexCancelled)]
+			continue
+		}
 		failed += c[phaseNumber(IndexFailed)]
 		cancelled += c[phaseNumber(IndexCancelled)]
 		for j := range t.Tasks[i].Indexes {

@@ -12,7 +12,8 @@ func (s *State) apply(e Event) {
 	s.Now = max(s.Now, e.At)
 	s.work.now = max(s.work.now, s.Now)
 	switch {
-	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyCache(e), s.applyRun(e), s.applyLimit(e), s.applyPause(e):
+	case s.applyCapacity(e), s.applyInstance(e), s.applyAttempt(e), s.applyGang(e), s.applyCache(e), s.applyRun(e), s.applyLimit(e),
+		s.applyPause(e), s.applyRetry(e), s.applyHold(e):
 	default:
 		s.Unknown++
 	}
@@ -94,7 +95,9 @@ func (s *State) addInstance(at Time, token string, found providers.Instance) {
 	}
 	if l := s.Launches[token]; l != nil {
 		inst.Fleet, inst.Group, inst.Slots = l.Fleet, l.Group, l.Slots
-		delete(s.Short, shortKey(l.Group, inst.Offer.Capacity))
+		if g := s.work.byKey[l.Group]; g == nil || g.nodes <= 1 { // a part of a gang is none
+			delete(s.Short, shortKey(l.Group, inst.Offer.Capacity))
+		}
 		s.warm(l.Fleet, found.Offer.Pool())
 	}
 	put(&s.Instances, inst.ID, inst)
@@ -226,7 +229,7 @@ func (s *State) applyRun(e Event) bool {
 	case e.Unattended != nil:
 		s.unattended(e.Unattended)
 	case e.CancelRequested != nil:
-		s.Cancel = true
+		s.Cancel, s.CancelFinally = true, s.Cancel
 	case e.RunFailing != nil:
 		s.Fault = e.RunFailing.Reason
 	case e.RunHeld != nil:

@@ -31,6 +31,10 @@ func (s *State) applyAttempt(e Event) bool {
 		s.attemptEnded(e.At, e.AttemptEnded)
 	case e.IndexEnded != nil:
 		s.indexEnded(e.IndexEnded)
+	case e.TaskSkipped != nil:
+		if i, ok := s.work.task[e.TaskSkipped.Task]; ok {
+			s.skip(i, e.TaskSkipped.Reason)
+		}
 	case e.TaskOpened != nil:
 		if i, ok := s.work.task[e.TaskOpened.Task]; ok {
 			s.open(i)
@@ -54,13 +58,18 @@ func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
 	if inst := s.Instances[a.Instance]; inst != nil {
 		rec.Fleet, rec.Offer = inst.Fleet, inst.Offer
 	}
+	if len(a.Nodes) > 0 {
+		s.gangAssigned(at, r, &rec, a)
+	}
 	x.Next = max(x.Next, a.Attempt)
 	x.NotBefore, x.Waits = 0, nil
 	x.Attempts = append(x.Attempts, rec)
 	x.Checkpoint = job.Newest(x.Checkpoint, a.Restore)
 	delete(s.work.finds, r)
 	s.setPhase(r, IndexAssigned)
-	s.changeInstance(a.Instance, func(inst *Instance) { inst.Attempts = append(inst.Attempts, a.AttemptID) })
+	for _, instance := range rec.instances() {
+		s.changeInstance(instance, func(inst *Instance) { inst.Attempts = append(inst.Attempts, a.AttemptID) })
+	}
 }
 
 func (s *State) attemptWithdrawn(id job.AttemptID) {
@@ -69,13 +78,16 @@ func (s *State) attemptWithdrawn(id job.AttemptID) {
 		return
 	}
 	x := s.at(r)
-	instance := rec.Instance
+	instances := rec.instances()
+	delete(s.work.gangs, r)
 	x.Attempts = x.Attempts[:len(x.Attempts)-1]
 	if len(x.Attempts) == 0 {
 		x.Attempts = nil
 	}
 	s.setPhase(r, IndexReady)
-	s.changeInstance(instance, func(inst *Instance) { inst.drop(id, s.work.now, s.work.watches[inst.ID]) })
+	for _, instance := range instances {
+		s.dropFrom(instance, id)
+	}
 }
 
 // drop takes an attempt off an instance.
@@ -104,7 +116,11 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	}
 	x.Checkpoint = job.Newest(x.Checkpoint, a.Checkpoint)
 	if a.Cause == job.CauseRestore && rec.Restore != nil {
-		if bad := badOf(rec.Restore, a.Evidence.End); !slices.Contains(x.Bad, bad) {
+		bad := badOf(rec.Restore, a.Evidence.End)
+		if rec.IsGang() && a.Evidence.End != nil && a.Evidence.End.RestoreKey != "" { // its manifest is whole, a node's is not
+			bad = a.Evidence.End.RestoreKey
+		}
+		if !slices.Contains(x.Bad, bad) {
 			x.Bad = append(x.Bad, bad)
 		}
 	}
@@ -113,7 +129,11 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 		code := a.Evidence.End.ExitCode
 		x.LastExit = &code
 	}
-	s.leaveInstance(rec.Instance, a)
+	if rec.IsGang() {
+		delete(s.work.gangs, r) // its nodes have left by themselves
+	} else {
+		s.leaveInstance(rec.Instance, a)
+	}
 	switch {
 	case a.Class == job.Succeeded:
 		x.Output, x.Result = a.Output, a.Result

@@ -18,6 +18,7 @@ type group struct {
 	fleets    []string
 	slots     int
 	dedicated bool
+	nodes     int  // of a gang, each an instance; 1: no gangs
 	wait      Time // capacity_wait
 	onDemand  bool // the job file allows it
 	open      int  // indexes that have not ended
@@ -28,7 +29,8 @@ type group struct {
 	// noOnDemand: every fleet answered, and none has an on-demand offer; the
 	// last attempts go on spot then.
 	noOnDemand bool
-	waiting    string // why its ready work has no instance yet, for people
+	lack       [2]gangLack // what gangs lack, by side; of this tick
+	waiting    string      // why its ready work has no instance yet, for people
 }
 
 // side is a group's work and instances of one capacity type.
@@ -87,12 +89,12 @@ func groupTasks(spec *job.Spec) (groups []*group, of []*group) {
 func newGroup(spec *job.Spec, task *job.Task) *group {
 	g := &group{
 		key: task.Name, labels: mergedLabels(spec, task), fleets: task.Fleets,
-		slots: max(task.Slots, 1), dedicated: task.Dedicated,
+		slots: max(task.Slots, 1), dedicated: task.Dedicated, nodes: max(task.Nodes, 1),
 		wait: task.Retries.CapacityWait.D(), onDemand: task.Retries.OnDemandAttempts > 0,
 		members: map[string]struct{}{}, offers: map[string]*quotes{},
 		need: needOf(task),
 	}
-	if g.dedicated {
+	if g.dedicated || g.nodes > 1 {
 		g.slots = 1
 	}
 	for i := range g.sides {
@@ -105,7 +107,7 @@ func newGroup(spec *job.Spec, task *job.Task) *group {
 // that all of them fit.
 func needOf(task *job.Task) providers.Need {
 	slots := max(task.Slots, 1)
-	if task.Dedicated {
+	if task.Dedicated || task.IsGang() {
 		slots = 1
 	}
 	r := task.Resources
@@ -133,8 +135,8 @@ func groupLook(spec *job.Spec, task *job.Task) string {
 	if task.Dedicated {
 		own = task.Name
 	}
-	return fmt.Sprintf("%+v|%q|%q|%q|%d|%q|%d|%t", task.Resources, task.Image, mergedLabels(spec, task),
-		task.Fleets, task.Slots, own, task.Retries.CapacityWait, task.Retries.OnDemandAttempts > 0)
+	return fmt.Sprintf("%+v|%q|%q|%q|%d|%q|%d|%t|%d", task.Resources, task.Image, mergedLabels(spec, task),
+		task.Fleets, task.Slots, own, task.Retries.CapacityWait, task.Retries.OnDemandAttempts > 0, max(task.Nodes, 1))
 }
 
 func shortKey(group string, capacity providers.CapacityType) string {

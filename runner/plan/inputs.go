@@ -32,6 +32,11 @@ func (t *tick) sharedInputs(task int) []job.Input {
 	if w.hasInputs {
 		return w.inputs
 	}
+	for _, source := range t.Spec.Inputs {
+		if slices.Contains(spec.Inputs, source.Name) {
+			w.inputs = append(w.inputs, job.Input{Task: source.Name, Manifest: source.Manifest})
+		}
+	}
 	for _, name := range spec.DependsOn {
 		up, ok := t.work.task[name]
 		if !ok || slices.Contains(spec.Parts, name) {
@@ -45,14 +50,17 @@ func (t *tick) sharedInputs(task int) []job.Input {
 	return w.inputs
 }
 
-// withOutput adds what an index committed.
+// withOutput adds what an index committed: nothing, when it did not succeed.
 func (t *tick) withOutput(inputs []job.Input, task, index int) []job.Input {
-	output := t.Tasks[task].Indexes[index].Output
-	if output == nil {
+	spec, output := &t.Spec.Tasks[task], t.Tasks[task].Indexes[index].Output
+	if output == nil && spec.Execution.Output == nil {
 		return inputs
 	}
-	return append(inputs, job.Input{
-		Task: t.Spec.Tasks[task].Name, Index: index, Array: t.Spec.Tasks[task].Array, Manifest: *output})
+	input := job.Input{Task: spec.Name, Index: index, Array: spec.Array}
+	if output != nil {
+		input.Manifest = *output
+	}
+	return append(inputs, input)
 }
 
 // indexesOf are the indexes of a task that an execution refers to, in order.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,13 @@ func (t *tick) launchAnswer(a LaunchAnswer) {
 // rented takes in what a launch gave.
 func (t *tick) rented(l *Launch, result providers.LaunchResult) {
 	token, fleet, offers := l.Token, l.Fleet, l.Offers
+	if l.Tries > 0 {
+		// What a call before rented may have been found by a listing since, and
+		// have ended: it must not count twice.
+		result.Instances = slices.DeleteFunc(slices.Clone(result.Instances), func(i providers.Instance) bool {
+			return i.State == providers.StateTerminated
+		})
+	}
 	t.emit(Event{LaunchAnswered: &LaunchAnswered{Token: token, Instances: result.Instances, Failures: result.Failures}})
 	t.emit(Event{LaunchClosed: &LaunchClosed{Token: token}})
 	for _, inst := range result.Instances {
@@ -194,4 +202,6 @@ func (t *tick) fail(code providers.Code, reason string) {
 }
 
 // over reports whether nothing more is to be rented, whatever comes.
-func (s *State) over() bool { return s.Cancel || s.Fault != "" || s.Stop != nil || s.Outcome != "" }
+func (s *State) over() bool {
+	return s.Fault != "" || s.Stop != nil || s.Outcome != "" || s.Cancel && (s.CancelFinally || !s.finallyOpen())
+}

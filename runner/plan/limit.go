@@ -75,9 +75,14 @@ func (s *State) applyLimit(e Event) bool {
 // stopAttempt has the attempt that an index has now cancelled on its instance.
 // The first reason stays.
 func (s *State) stopAttempt(r ref, cause job.Cause) {
-	if rec := s.at(r).current(); rec != nil && rec.Stopped == "" {
-		rec.Stopped = cause
-		s.work.dirty[rec.Instance] = struct{}{}
+	rec := s.at(r).current()
+	if rec == nil || rec.Stopped != "" {
+		return
+	}
+	rec.Stopped = cause
+	s.work.dirty[rec.Instance] = struct{}{}
+	for n := range rec.Nodes {
+		s.work.dirty[rec.Nodes[n].Instance] = struct{}{}
 	}
 }
 
@@ -110,15 +115,15 @@ func (s *State) watchCost(r ref) {
 	if limit <= 0 || rec == nil || rec.Accepted == 0 || rec.Stopped != "" {
 		return
 	}
-	inst := s.Instances[rec.Instance]
-	if inst == nil {
+	hourly := s.hourly(rec)
+	if hourly <= 0 {
 		return
 	}
 	next := limit
 	if s.at(r).Warned == 0 {
 		next *= warnAt
 	}
-	if at, ok := reachedAt(s.work.now, s.spentBy(r), next, shareOf(inst, time.Hour)); ok {
+	if at, ok := reachedAt(s.work.now, s.spentBy(r), next, hourly); ok {
 		s.work.limits.put(timer{at: at, index: r})
 	}
 }
@@ -141,12 +146,42 @@ func reachedAt(now Time, spent, limit, hourly float64) (Time, bool) {
 func (s *State) spentBy(r ref) float64 {
 	x := s.at(r)
 	spent := x.Spent
-	if rec := x.current(); rec != nil && rec.Accepted != 0 {
-		if inst := s.Instances[rec.Instance]; inst != nil {
-			spent += shareOf(inst, s.heldFor(rec, nil))
+	rec := x.current()
+	if rec == nil || rec.Accepted == 0 {
+		return spent
+	}
+	if inst := s.Instances[rec.Instance]; inst != nil && !rec.IsGang() {
+		spent += shareOf(inst, s.heldFor(rec, nil))
+	}
+	for i := range rec.Nodes {
+		node := &rec.Nodes[i]
+		spent += node.Cost
+		for _, lost := range node.Lost {
+			spent += lost.Cost
+		}
+		if inst := s.Instances[node.Instance]; inst != nil && node.Ended == 0 {
+			spent += shareOf(inst, s.work.now-node.Assigned+node.Unattended)
 		}
 	}
 	return spent
+}
+
+// hourly is what an attempt costs now, in dollars an hour: its share of its
+// instance, or of those of all its nodes.
+func (s *State) hourly(rec *AttemptRecord) float64 {
+	if !rec.IsGang() {
+		if inst := s.Instances[rec.Instance]; inst != nil {
+			return shareOf(inst, time.Hour)
+		}
+		return 0
+	}
+	var hourly float64
+	for i := range rec.Nodes {
+		if inst := s.Instances[rec.Nodes[i].Instance]; inst != nil && rec.Nodes[i].Ended == 0 {
+			hourly += shareOf(inst, time.Hour)
+		}
+	}
+	return hourly
 }
 
 // watchCosts sets the times of all that runs, at the first tick of a tenure.
@@ -192,7 +227,7 @@ func (t *tick) indexCosts() {
 func (t *tick) limited(r ref, rec *AttemptRecord, inst *Instance, cost float64) (job.Cause, string) {
 	task, spent := &t.Spec.Tasks[r.task], t.at(r).Spent+cost
 	switch {
-	case t.Cancel || t.Fault != "":
+	case t.cancelled(r.task) || t.Fault != "":
 		return "", ""
 	case t.Stop != nil:
 		return t.Stop.Cause, t.Stop.Reason

@@ -41,7 +41,7 @@ func attemptsLength(task *job.Task) time.Duration {
 	if timeout <= 0 {
 		return longestLife
 	}
-	each := float64(timeout + task.Execution.KillAfter.D())
+	each := float64(timeout + task.Execution.KillAfter.D() + task.HoldOnFailure.D())
 	total := each * float64(task.Count) * float64(max(task.Retries.Attempts, 1))
 	return time.Duration(min(total, float64(longestLife)))
 }

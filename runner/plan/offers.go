@@ -148,6 +148,9 @@ func (t *tick) look(g *group, capacity providers.CapacityType) market {
 func (t *tick) lookFor(g *group, capacity providers.CapacityType, wanted Standing) market {
 	m := market{never: true}
 	for _, fleet := range g.fleets {
+		if !t.mayLook(g, capacity, fleet, &m) {
+			continue
+		}
 		q := t.quote(g, fleet)
 		if !q.answered {
 			if q.err == nil {
@@ -161,6 +164,7 @@ func (t *tick) lookFor(g *group, capacity providers.CapacityType, wanted Standin
 		for _, p := range t.shelf(fleet, q.offers, capacity) {
 			t.weigh(&m, &c, p, wanted)
 		}
+		t.ofGang(g, capacity, &m, &c)
 		if len(c.offers) > 0 {
 			m.choice = &c
 			return m

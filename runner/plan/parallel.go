@@ -103,6 +103,7 @@ func (w *working) rankTasks(spec *job.Spec) {
 		w.byRank[place] = int32(task)
 	}
 	w.bounded = bounded(spec)
+	w.holds = slices.ContainsFunc(spec.Tasks, func(t job.Task) bool { return t.HoldOnFailure > 0 })
 	w.ranked = slices.ContainsFunc(spec.Tasks, func(t job.Task) bool { return t.Priority != spec.Tasks[0].Priority })
 	for _, g := range w.groups {
 		for side := range g.sides {

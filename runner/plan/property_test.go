@@ -76,9 +76,10 @@ func anySpec(t *rapid.T) *job.Spec {
 		MaxInstances: rapid.IntRange(0, 3).Draw(t, "max instances"),
 		Tasks: []job.Task{
 			{Name: "first", Count: rapid.IntRange(0, 30).Draw(t, "first"), Array: true, Fleets: []string{"one"}, Slots: slots,
-				MaxParallel: rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
-				MaxCost:     rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
-				Execution:   job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
+				MaxParallel:   rapid.SampledFrom([]int{0, 0, 3}).Draw(t, "max parallel of the first"),
+				HoldOnFailure: rapid.SampledFrom([]job.Duration{0, 0, job.Duration(10 * time.Minute)}).Draw(t, "hold"),
+				MaxCost:       rapid.SampledFrom([]float64{0, 0, 0.05}).Draw(t, "max cost of an index"),
+				Execution:     job.Execution{Command: []string{"true"}, Output: &job.Output{Path: "out"}}, Retries: retries},
 			{Name: "second", Count: rapid.IntRange(1, 6).Draw(t, "second"), Array: true, Fleets: []string{"one"}, Slots: 1,
 				Dedicated: rapid.Bool().Draw(t, "dedicated"), DependsOn: []string{"first"},
 				Execution: job.Execution{Command: []string{"true"}, Checkpoint: &job.Checkpoint{
@@ -98,15 +99,22 @@ func anySpec(t *rapid.T) *job.Spec {
 // often the controller is replaced, the promises hold after every tick; and
 // when the world has calmed down the run ends and leaves nothing behind.
 func TestAnyWorld(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+	rapid.Check(t, func(t *rapid.T) { anyWorld(t, anySpec(t)) })
+}
+
+func anyWorld(t *rapid.T, spec *job.Spec) {
+	{
 		l := newLuck(t)
-		w := newWorld(anySpec(t), l, t.Fatalf)
+		w := newWorld(spec, l, t.Fatalf)
 		w.queues = rapid.Bool().Draw(t, "queues")
 		for range 20 + l.below(80, "steps") {
 			by := Time(1+l.below(60, "seconds")) * time.Second
 			switch {
 			case l.one(80, "cancel"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestCancel, By: "me"}) })
+			case l.one(15, "retry"):
+				task := w.spec.Tasks[l.below(2, "which")].Name
+				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestRetry, Task: task, Index: -1}) })
 			case l.one(30, "pause"):
 				w.tell(func(f *Facts) { f.Requests = append(f.Requests, Request{Kind: RequestPause, By: "me"}) })
 			case w.state.Paused && l.below(8, "resume") == 1:
@@ -143,7 +151,7 @@ func TestAnyWorld(t *testing.T) {
 				t.Fatalf("instance %s was left behind", id)
 			}
 		}
-	})
+	}
 }
 
 // promises checks what must hold after every tick.
@@ -207,12 +215,25 @@ func budgetsHold(t *rapid.T, task *job.Task, x *IndexState) {
 	charged, failures, live := 0, 0, 0
 	for k := range x.Attempts {
 		rec := &x.Attempts[k]
+		for n := range rec.Nodes { // incarnations that were replaced
+			for _, lost := range rec.Nodes[n].Lost {
+				if lost.Verdict.Charge != job.ChargeNothing && rec.Attempt > x.Base {
+					charged++
+				}
+			}
+			if rec.Final && rec.Nodes[n].Offer.Capacity != providers.OnDemand {
+				t.Fatalf("node %d of final attempt %d of %s was on spot", n, rec.Attempt, task.Name)
+			}
+		}
 		if rec.Ended == 0 {
 			live++
 			continue
 		}
 		if rec.Verdict == nil || rec.Evidence == nil || rec.Evidence.Text == "" {
 			t.Fatalf("attempt %d of %s ended without a verdict", rec.Attempt, task.Name)
+		}
+		if rec.Attempt <= x.Base { // before it was retried
+			continue
 		}
 		if rec.Verdict.Charge != job.ChargeNothing {
 			charged++

@@ -30,7 +30,7 @@ func (t *tick) pruneOf(i int) *ActionPrune {
 	if state.Pruned {
 		return nil
 	}
-	action := &ActionPrune{Task: task.Name, AtEnd: map[string]job.AtEnd{}}
+	action := &ActionPrune{Task: task.Name, Gang: task.IsGang(), AtEnd: map[string]job.AtEnd{}}
 	for _, c := range task.Execution.Checkpoints() {
 		if c.AtEnd == job.AtEndKeepLast || c.AtEnd == job.AtEndRemove {
 			action.AtEnd[c.Name] = c.AtEnd

@@ -1,6 +1,11 @@
 package plan
 
-import "github.com/spotrelay/spotrelay/runner/job"
+import (
+	"slices"
+	"strings"
+
+	"github.com/spotrelay/spotrelay/runner/job"
+)
 
 // release ends the instances that have nothing to do and will have nothing.
 func (t *tick) release() {
@@ -17,6 +22,7 @@ func (t *tick) release() {
 			}
 		}
 	}
+	t.releaseHeld()
 	for _, g := range t.work.groups {
 		t.releaseIdle(g)
 	}
@@ -30,9 +36,8 @@ func (t *tick) release() {
 // makeRoom ends a group's instances that have nothing to do while other work
 // cannot be given any, since as many as may be are rented.
 func (t *tick) makeRoom(g *group) {
-	for _, id := range sortedKeys(g.members) {
-		inst := t.Instances[id]
-		if inst.Ending != "" || len(inst.Attempts) > 0 || !t.usable(inst) || t.awaited(g, sideOf(inst.Offer.Capacity)) {
+	for _, inst := range t.empty(g) {
+		if t.awaited(g, sideOf(inst.Offer.Capacity)) {
 			continue
 		}
 		switch {
@@ -45,6 +50,23 @@ func (t *tick) makeRoom(g *group) {
 		}
 		t.end(inst, EndingIdle, nil)
 	}
+}
+
+// empty are a group's instances that take work and have none, by their ids; of
+// thousands they are few as a rule.
+func (t *tick) empty(g *group) []*Instance {
+	spot, last := &g.sides[onSpot], &g.sides[onDemand]
+	if spot.idle+spot.booting+last.idle+last.booting == 0 {
+		return nil
+	}
+	var found []*Instance
+	for id := range g.members {
+		if inst := t.Instances[id]; inst.Ending == "" && len(inst.Attempts) == 0 && t.usable(inst) {
+			found = append(found, inst)
+		}
+	}
+	slices.SortFunc(found, func(a, b *Instance) int { return strings.Compare(a.ID, b.ID) })
+	return found
 }
 
 // awaited reports whether work is ready, or about to be, for a group's
@@ -68,6 +90,8 @@ func (t *tick) done(inst *Instance) EndingReason {
 			return ""
 		}
 		return EndingLeaving
+	case inst.Hold != nil:
+		return "" // until its time, see releaseHeld
 	case t.quarantined(inst):
 		return EndingQuarantine
 	case g == nil:
@@ -82,30 +106,26 @@ func (t *tick) done(inst *Instance) EndingReason {
 // use, and those that were idle for too long.
 func (t *tick) releaseIdle(g *group) {
 	spot, last := &g.sides[onSpot], &g.sides[onDemand]
-	if spot.idle+spot.booting+last.idle+last.booting == 0 {
+	empty := t.empty(g)
+	if len(empty) == 0 {
 		return
 	}
 	up := func(work int) int { return (max(work, 0) + g.slots - 1) / g.slots }
 	surplus := [2]int{
-		onSpot:   spot.idle + spot.booting - up(g.open-last.ready), // no last attempt goes on spot
-		onDemand: last.idle + last.booting - up(g.open),
+		onSpot:   spot.idle + spot.booting - up(g.open-last.ready)*g.nodes, // no last attempt goes on spot
+		onDemand: last.idle + last.booting - up(g.open)*g.nodes,
 	}
 	patience := t.Spec.Timing.IdleTimeout.D()
-	for _, id := range sortedKeys(g.members) {
-		inst := t.Instances[id]
-		w := t.work.watches[id]
-		if inst.Ending != "" || len(inst.Attempts) > 0 || !t.usable(inst) {
-			continue
-		}
+	for _, inst := range empty {
 		if side := sideOf(inst.Offer.Capacity); surplus[side] > 0 {
 			surplus[side]--
 			t.end(inst, EndingIdle, nil)
 			continue
 		}
-		if inst.Ready == 0 {
+		if inst.Ready == 0 || t.awaitsGang(g, inst) {
 			continue
 		}
-		since := max(w.idle, inst.Ready)
+		since := max(t.work.watches[inst.ID].idle, inst.Ready)
 		if t.now >= since+patience {
 			t.end(inst, EndingIdle, nil)
 			continue
@@ -135,7 +155,7 @@ func (t *tick) releaseAll() {
 // ended.
 func (t *tick) runsAny(inst *Instance) bool {
 	for _, id := range inst.Attempts {
-		if rec, _ := t.live(id, inst.ID); rec != nil && rec.Accepted != 0 {
+		if rec, _ := t.live(id, inst.ID); rec != nil && rec.acceptedOn(inst.ID) {
 			return true
 		}
 	}

@@ -30,6 +30,7 @@ func (t *tick) status(st *job.Status) {
 	t.noticed(inst, st.Notice)
 	for i := range st.Running {
 		t.accept(st.Running[i].AttemptID, inst.ID)
+		t.acceptNode(st.Running[i].AttemptID, inst.ID, st.Running[i].Address)
 	}
 	for i := range st.Ended {
 		end := &st.Ended[i]
@@ -75,7 +76,7 @@ func (t *tick) boot(inst *Instance, w *watch, st *job.Status) {
 	for _, id := range slices.Clone(inst.Attempts) {
 		rec, r := t.live(id, inst.ID)
 		ended := slices.ContainsFunc(st.Ended, func(e job.AttemptEnd) bool { return e.AttemptID == id })
-		if rec == nil || rec.Accepted == 0 || ended {
+		if rec == nil || !rec.acceptedOn(inst.ID) || ended {
 			continue
 		}
 		t.endAttempt(inst, rec, r, Evidence{Silent: true})
@@ -106,6 +107,7 @@ func (t *tick) noticed(inst *Instance, n *job.Notice) {
 			t.interrupted(inst.Fleet, inst.Offer.Pool())
 		}
 		t.emit(Event{InstanceNoticed: &InstanceNoticed{Instance: inst.ID, Notice: *n}})
+		t.gangNoticed(inst, n)
 	}
 }
 
@@ -115,7 +117,7 @@ func sameNotice(a, b *job.Notice) bool {
 
 // accept notes that an attempt appeared in its instance's status.
 func (t *tick) accept(id job.AttemptID, instance string) {
-	if rec, _ := t.live(id, instance); rec != nil && rec.Accepted == 0 {
+	if rec, _ := t.live(id, instance); rec != nil && rec.Accepted == 0 && !rec.IsGang() {
 		t.emit(Event{AttemptAccepted: &AttemptAccepted{AttemptID: id}})
 	}
 }
@@ -126,11 +128,10 @@ func (t *tick) withdraw(inst *Instance, reason string) {
 	w := t.work.watches[inst.ID]
 	for _, id := range slices.Clone(inst.Attempts) {
 		rec, _ := t.live(id, inst.ID)
-		if rec == nil || rec.Accepted != 0 || w.runs(id) != nil || w.reportsEnd(id) {
+		if rec == nil || rec.acceptedOn(inst.ID) || w.runs(id) != nil || w.reportsEnd(id) {
 			continue
 		}
-		t.emit(Event{AttemptWithdrawn: &AttemptWithdrawn{AttemptID: id, Reason: reason}})
-		t.endUnwanted(id)
+		t.takeBack(inst, rec, id, reason)
 	}
 }
 
@@ -138,6 +139,7 @@ func (t *tick) withdraw(inst *Instance, reason string) {
 // assigned there any more is none of ours: it is acknowledged and forgotten.
 func (t *tick) attemptReported(inst *Instance, end *job.AttemptEnd, provider *providers.Evidence) {
 	t.accept(end.AttemptID, inst.ID)
+	t.acceptNode(end.AttemptID, inst.ID, "")
 	rec, r := t.live(end.AttemptID, inst.ID)
 	if rec == nil {
 		return

@@ -96,6 +96,27 @@ func TestLaunchWithoutAnswerIsSettled(t *testing.T) {
 	}
 }
 
+// A repeated call names again what it rented at first. What was found by a
+// listing meanwhile, and has ended, does not come to life by that.
+func TestRepeatedAnswerRevivesNothing(t *testing.T) {
+	w := play(t, one(spotOnly))
+	l := w.asked(t)
+	lost := &providers.Error{Code: providers.CodeUnavailable, Op: "launch", Message: "connection reset"}
+	w.bare(time.Second, Facts{Launches: []LaunchAnswer{{Token: l.Token, Err: lost}}})
+	rented := rentedBy(l, "i-1")
+	w.bare(time.Second, listed(w.now, rented))
+	rented.State = providers.StateTerminated
+	w.bare(time.Second, listed(w.now+1, rented))
+	w.bare(time.Second, Facts{Ends: []EndAnswer{{Instance: "i-1", Evidence: providers.Evidence{ID: "i-1", Cause: providers.EndReclaimed, State: providers.StateTerminated}}}})
+	if w.event(func(e Event) bool { return e.InstanceGone != nil }) == nil {
+		t.Fatal("it is not gone")
+	}
+	w.bare(time.Second, Facts{Launches: []LaunchAnswer{{Token: l.Token, Result: providers.LaunchResult{Instances: []providers.Instance{rented}}}}})
+	if w.state.Instances["i-1"] != nil {
+		t.Error("it counts again")
+	}
+}
+
 // An instance of a closed intent is ended, whenever it turns up.
 func TestLateInstanceIsEnded(t *testing.T) {
 	w := play(t, one(spotOnly))
@@ -114,6 +135,41 @@ func TestLateInstanceIsEnded(t *testing.T) {
 
 // A call that is denied fails the run with the cloud's words, its call and a
 // hint; nothing is tried again.
+// An instance that we ended, and that a listing lacks, may live on all the same:
+// it is gone when the provider says so, or knows nothing of it.
+func TestMissingInAListingIsNoProof(t *testing.T) {
+	w := play(t, one(spotOnly))
+	l := w.asked(t)
+	rented := rentedBy(l, "i-1")
+	w.bare(time.Second, Facts{Launches: []LaunchAnswer{{Token: l.Token, Result: providers.LaunchResult{Instances: []providers.Instance{rented}}}}})
+	w.bare(time.Second, Facts{Requests: []Request{{Kind: RequestCancel}}})
+	if w.event(func(e Event) bool { return e.InstanceEnding != nil }) == nil {
+		t.Fatal("it is not ended when the run is cancelled")
+	}
+	gone := func(e Event) bool { return e.InstanceGone != nil }
+	for _, answer := range []providers.Evidence{
+		{ID: "i-1", Cause: providers.EndByUs, State: providers.StateStopping},
+		{ID: "i-1", Cause: providers.EndUnknown},
+	} {
+		w.now += time.Minute
+		w.bare(time.Second, listed(w.now))
+		asked := w.action(func(a Action) bool { return a.End != nil })
+		if asked == nil || !asked.End.Whether || w.event(gone) != nil {
+			t.Fatalf("it is held to be gone, and the provider was not asked")
+		}
+		w.bare(time.Second, Facts{Ends: []EndAnswer{{Instance: "i-1", Evidence: answer}}})
+		if is, want := w.event(gone) != nil, answer.State == ""; is != want {
+			t.Fatalf("after %+v it counts as gone: %t", answer, is)
+		}
+	}
+	if e := w.event(gone).InstanceGone; e.Evidence.Cause != providers.EndByUs {
+		t.Errorf("it was ended by %s", e.Evidence.Cause)
+	}
+	if w.event(func(e Event) bool { return e.RunClosed != nil }) == nil {
+		t.Error("the run is not closed")
+	}
+}
+
 func TestDeniedLaunchFailsTheRun(t *testing.T) {
 	w := play(t, one(spotOnly))
 	l := w.asked(t)

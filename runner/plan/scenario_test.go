@@ -38,7 +38,9 @@ func (w *world) until(t *testing.T, what string, is func() bool) {
 		if is() {
 			return
 		}
-		w.list(w.spec.Fleets[0].Name)
+		for i := range w.spec.Fleets {
+			w.list(w.spec.Fleets[i].Name)
+		}
 		w.step(10 * time.Second)
 	}
 	t.Fatalf("it never came to this: %s; counts %v, groups %+v", what, w.state.Counts(), w.state.Groups())

@@ -1,14 +1,88 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
 // Snapshot is the state as JSON, to be folded on from by Load.
-func (s *State) Snapshot() ([]byte, error) { return json.Marshal(s) }
+func (s *State) Snapshot() ([]byte, error) {
+	var all bytes.Buffer
+	err := s.WriteSnapshot(&all)
+	return all.Bytes(), err
+}
+
+// WriteSnapshot writes Snapshot piece by piece, so that the whole of a large run
+// is never in memory twice.
+func (s *State) WriteSnapshot(w io.Writer) error {
+	shell := *s
+	shell.Tasks = nil
+	return around(w, &shell, "tasks", func() error {
+		return list(w, len(s.Tasks), func(i int) error {
+			indexes := s.Tasks[i].Indexes
+			task := s.Tasks[i]
+			task.Indexes = nil
+			return around(w, &task, "indexes", func() error {
+				return list(w, len(indexes), func(j int) error { return write(w, &indexes[j]) })
+			})
+		})
+	})
+}
+
+// around writes a value whose field of that name is null, and there what inner
+// writes.
+func around(w io.Writer, value any, name string, inner func() error) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	// In a text the quotes would be escaped: this is the field itself.
+	before, after, found := bytes.Cut(data, fmt.Appendf(nil, "%q:null", name))
+	if !found {
+		return fmt.Errorf("a snapshot without %s", name)
+	}
+	_, err = fmt.Fprintf(w, "%s%q:", before, name)
+	if err = errors.Join(err, inner()); err != nil {
+		return err
+	}
+	_, err = w.Write(after)
+	return err
+}
+
+// list writes an array.
+func list(w io.Writer, n int, element func(int) error) error {
+	between := "["
+	for i := range n {
+		if _, err := io.WriteString(w, between); err != nil {
+			return err
+		}
+		if err := element(i); err != nil {
+			return err
+		}
+		between = ","
+	}
+	if n == 0 {
+		between = "[]"
+	} else {
+		between = "]"
+	}
+	_, err := io.WriteString(w, between)
+	return err
+}
+
+func write(w io.Writer, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return err
+}
 
 // Load is the state that a snapshot kept, of a run with that specification.
 func Load(spec *job.Spec, snapshot []byte) (*State, error) {

@@ -38,9 +38,11 @@ const (
 type State struct {
 	Spec *job.Spec `json:"-"`
 
-	Now    Time   `json:"now"`
-	Cancel bool   `json:"cancel,omitempty"`
-	Held   string `json:"held,omitempty"` // the reason, "" if it is not
+	Now    Time `json:"now"`
+	Cancel bool `json:"cancel,omitempty"`
+	// CancelFinally: a second cancel ended what runs finally.
+	CancelFinally bool   `json:"cancel_finally,omitempty"`
+	Held          string `json:"held,omitempty"` // the reason, "" if it is not
 	// Paused since PausedAt; PausedFor is the length of pauses before.
 	Paused    bool    `json:"paused,omitempty"`
 	PausedAt  Time    `json:"paused_at,omitempty"`
@@ -63,6 +65,9 @@ type State struct {
 	MovedAt map[string]Time `json:"moved_at,omitempty"`
 	// Short says since when a group gets nothing, by "group/capacity type".
 	Short map[string]Time `json:"short,omitempty"`
+	// Left says until when a fleet is left alone for gangs of a group that did
+	// not become whole there, by "group/capacity type/fleet".
+	Left map[string]Time `json:"left,omitempty"`
 	// Boots counts the boots that failed in a row, by pool.
 	Boots map[string]int `json:"boots,omitempty"`
 	// Blamed counts the instances on which attempts failed at once, by group,
@@ -84,6 +89,8 @@ type State struct {
 // TaskState is a task's indexes.
 type TaskState struct {
 	Indexes []IndexState `json:"indexes"`
+	// Skipped: its condition was false, or what it depends on was skipped.
+	Skipped bool `json:"skipped,omitempty"`
 	// Pruned: its checkpoints were removed as the job file says.
 	Pruned bool `json:"pruned,omitempty"`
 }
@@ -100,6 +107,7 @@ const (
 	IndexSucceeded IndexPhase = "succeeded"
 	IndexFailed    IndexPhase = "failed"
 	IndexCancelled IndexPhase = "cancelled"
+	IndexSkipped   IndexPhase = "skipped" // the condition of its task was false
 )
 
 // IndexState is one index: its attempts and what is left of its budgets.
@@ -126,6 +134,7 @@ type IndexState struct {
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	EndedFor   job.Cause          `json:"ended_for,omitempty"`  //
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
+	Base       int                `json:"base,omitempty"`       // attempts up to this number were before it was retried, and count no more
 	Spent      float64            `json:"spent,omitempty"`      // dollars, by attempts that ended, counted against max_cost
 	Warned     float64            `json:"warned,omitempty"`     // what it had cost when it was warned of its max_cost, 0: it was not
 
@@ -153,6 +162,12 @@ type AttemptRecord struct {
 	Damaged    []string           `json:"damaged,omitempty"` // checkpoints passed over for Restore
 	// Stopped is why it was told to save and end, "" if it was not.
 	Stopped job.Cause `json:"stopped,omitempty"`
+	// Nodes of a gang, of which Instance is the first; nil: it is none.
+	Nodes []NodeRecord `json:"nodes,omitempty"`
+	// Started is when all nodes of a gang were ready; 0: not yet.
+	Started  Time      `json:"started,omitempty"`
+	Stopping *GangStop `json:"stopping,omitempty"` // why a gang's nodes are told to stop
+	Refused  []string  `json:"refused,omitempty"`  // instances that did not take a node
 }
 
 // Launch is an open intent.
@@ -200,8 +215,10 @@ type Instance struct {
 	Evidence *providers.Evidence `json:"evidence,omitempty"`
 	// Attempts assigned to it that have not ended.
 	Attempts []job.AttemptID `json:"attempts,omitempty"`
-	Used     int             `json:"used,omitempty"`   // attempts that ended on it
-	Failed   int             `json:"failed,omitempty"` // attempts that failed on it at once, in a row
+	// Hold: it is kept after a failure, and gets nothing more.
+	Hold   *Hold `json:"hold,omitempty"`
+	Used   int   `json:"used,omitempty"`   // attempts that ended on it
+	Failed int   `json:"failed,omitempty"` // attempts that failed on it at once, in a row
 }
 
 func indexText(index int) string { return strconv.Itoa(index) }

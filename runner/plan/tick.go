@@ -19,6 +19,8 @@ type tick struct {
 	lists   map[string]bool   // fleets that a listing was asked of
 	ready   map[*group][2]int // what waits and may be assigned, by side, once rent has run
 	lacking int               // instances that max_instances leaves no room for
+	// cancelledNow: a cancel was asked for in this tick.
+	cancelledNow bool
 	// lackingIn is how many instances a fleet's quota leaves no room for.
 	lackingIn map[string]int
 }
@@ -32,6 +34,7 @@ func (s *State) plan(facts Facts, now Time) Decision {
 	}
 	t.observe(facts)
 	t.timers()
+	t.settleGangs()
 	t.gate()
 	t.limits()
 	t.assign()
@@ -122,7 +125,7 @@ func (t *tick) tenure() {
 // Answers to launches come before statuses, so that a new instance is known.
 func (t *tick) observe(f Facts) {
 	for _, r := range sorted(f.Requests, func(a, b Request) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.By, b.By))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Task, b.Task), cmp.Compare(a.Index, b.Index), cmp.Compare(a.By, b.By))
 	}) {
 		t.request(r)
 	}

@@ -71,6 +71,9 @@ func line(e Event) string {
 	case e.AttemptAssigned != nil:
 		a := e.AttemptAssigned
 		text := fmt.Sprintf("%s to %s", name(a.AttemptID), a.Instance)
+		for _, n := range a.Nodes[min(1, len(a.Nodes)):] {
+			text += ", " + n.Instance
+		}
 		if a.Final {
 			text += " as a final attempt"
 		}
@@ -78,12 +81,32 @@ func line(e Event) string {
 			text += " from checkpoint " + checkpointText(a.Restore)
 		}
 		return text
+	case e.NodeAssigned != nil:
+		n := e.NodeAssigned
+		return fmt.Sprintf("node %d of %s again to %s, incarnation %d", n.Node, name(n.AttemptID), n.Instance, n.Incarnation)
+	case e.NodeReady != nil:
+		return fmt.Sprintf("node %d of %s is ready", e.NodeReady.Node, name(e.NodeReady.AttemptID))
+	case e.NodeEnded != nil:
+		n := e.NodeEnded
+		text := fmt.Sprintf("node %d of %s %s (%s): %s", n.Node, name(n.AttemptID), n.Class, n.Cause, n.Evidence.Text)
+		if n.Replaced {
+			text += fmt.Sprintf("; replaced, charged to %s, %d left", n.Charge, n.Left.Attempts)
+		}
+		return text
+	case e.GangStopped != nil:
+		return fmt.Sprintf("stop %s: %s", name(e.GangStopped.AttemptID), e.GangStopped.Reason)
+	case e.GangReturned != nil:
+		return fmt.Sprintf("give back what %s has in %s: %s", e.GangReturned.Group, e.GangReturned.Fleet, e.GangReturned.Reason)
 	case e.AttemptEnded != nil:
 		return ended(e.AttemptEnded)
 	case e.IndexCached != nil:
 		return fmt.Sprintf("%s/%d cached, from run %s attempt %d", e.IndexCached.Task, e.IndexCached.Index, e.IndexCached.From.Run, e.IndexCached.From.Attempt)
 	case e.IndexEnded != nil:
 		return fmt.Sprintf("%s/%d ends %s: %s", e.IndexEnded.Task, e.IndexEnded.Index, e.IndexEnded.Class, e.IndexEnded.Reason)
+	case e.InstanceHeld != nil:
+		return fmt.Sprintf("keep %s for %s until %s", e.InstanceHeld.Instance, name(e.InstanceHeld.AttemptID), e.InstanceHeld.Until.Round(time.Second))
+	case e.IndexReopened != nil:
+		return fmt.Sprintf("retry %s/%d", e.IndexReopened.Task, e.IndexReopened.Index)
 	case e.RunPaused != nil:
 		return "pause the run"
 	case e.RunResumed != nil:
@@ -94,6 +117,10 @@ func line(e Event) string {
 		return fmt.Sprintf("stop %s/%d (%s)", e.IndexStopped.Task, e.IndexStopped.Index, e.IndexStopped.Cause)
 	case e.RunStopped != nil:
 		return fmt.Sprintf("stop the run (%s)", e.RunStopped.Cause)
+	case e.TaskSkipped != nil:
+		return "skip " + e.TaskSkipped.Task + reason(e.TaskSkipped.Reason)
+	case e.TaskOpened != nil:
+		return e.TaskOpened.Task + " may run"
 	case e.RunHeld != nil:
 		return "hold the run: " + e.RunHeld.Reason
 	case e.RunEnded != nil:

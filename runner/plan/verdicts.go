@@ -7,11 +7,14 @@ import (
 	"github.com/spotrelay/spotrelay/runner/job"
 )
 
-// endAttempt gives an attempt its verdict, charges it, and says whether and
-// when the index goes on.
+// endAttempt gives an attempt its verdict.
 func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence) {
-	task, x := &t.Spec.Tasks[r.task], t.at(r)
-	t.complete(&e, inst, rec, x)
+	if rec.IsGang() {
+		t.endNode(inst, rec, r, e)
+		return
+	}
+	task := &t.Spec.Tasks[r.task]
+	t.complete(&e, inst, rec, r)
 	v := Classify(e, task.Retries)
 	e.Text = Explain(e)
 	ended := &AttemptEnded{
@@ -19,6 +22,13 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 		Cost:      shareOf(inst, t.heldFor(rec, e.End)),
 		AtOnce:    failedAtOnce(v, e.End),
 	}
+	t.conclude(inst, rec, r, v, e, ended)
+}
+
+// conclude charges an attempt that has its verdict, and says whether and when
+// the index goes on.
+func (t *tick) conclude(inst *Instance, rec *AttemptRecord, r ref, v Verdict, e Evidence, ended *AttemptEnded) {
+	task, x := &t.Spec.Tasks[r.task], t.at(r)
 	switch {
 	case replacedFree(x, rec, v):
 		v.Charge, ended.FreeHost = job.ChargeNothing, true
@@ -27,7 +37,9 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	}
 	after := x.counters().plus(v.Charge)
 	ended.Verdict, ended.Evidence, ended.Left = v, e, after.left(task.Retries)
-	ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
+	if !rec.IsGang() { // its nodes have theirs
+		ended.Checkpoint = t.newestSaved(inst, x, ended.AttemptID, e.End)
+	}
 	if v.Class == job.Succeeded {
 		ended.Output, ended.Result = e.End.Output, e.End.Result
 		ended.Evidence.End = withoutResult(e.End)
@@ -40,7 +52,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 	if reason != "" {
 		class = job.Cancelled
 	} else {
-		cause, reason = t.noFurther(v, after, task.Retries)
+		cause, reason = t.noFurther(r, v, after, task.Retries)
 	}
 	if reason == "" {
 		ended.Retry = true
@@ -49,6 +61,7 @@ func (t *tick) endAttempt(inst *Instance, rec *AttemptRecord, r ref, e Evidence)
 		}
 	}
 	t.emit(Event{AttemptEnded: ended})
+	t.holdFor(inst, ended, task.HoldOnFailure.D())
 	if reason != "" {
 		t.endIndex(r, class, cause, lastAttempt(reason, v, e))
 	}
@@ -74,7 +87,7 @@ func (s *State) heldFor(rec *AttemptRecord, end *job.AttemptEnd) Time {
 }
 
 // complete fills in what the controller itself knows.
-func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *IndexState) {
+func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, r ref) {
 	if e.Notice == nil {
 		e.Notice = inst.Notice
 	}
@@ -85,14 +98,15 @@ func (t *tick) complete(e *Evidence, inst *Instance, rec *AttemptRecord, x *Inde
 		}
 	}
 	e.Ending = inst.Ending
-	e.CancelRequested = t.Cancel
-	e.RunFailed = t.Fault != "" && !t.Cancel
+	e.CancelRequested = t.cancelled(r.task)
+	e.RunFailed = t.Fault != "" && !e.CancelRequested
 	e.Stopped = rec.Stopped
 	e.Damaged = rec.Damaged
 	end := e.End
 	if end == nil {
 		return
 	}
+	x := t.at(r)
 	e.SameExitBefore = x.LastExit != nil && end.Exited && end.Signal == "" && end.ExitCode == *x.LastExit
 	e.Progress = movedOn(rec.Restore, end.Saved)
 }
@@ -133,9 +147,9 @@ func withoutResult(end *job.AttemptEnd) *job.AttemptEnd {
 }
 
 // noFurther says why an index ends with this attempt, "" when it goes on.
-func (t *tick) noFurther(v Verdict, after counters, retries job.Retries) (job.Cause, string) {
+func (t *tick) noFurther(r ref, v Verdict, after counters, retries job.Retries) (job.Cause, string) {
 	switch {
-	case t.Cancel:
+	case t.cancelled(r.task):
 		return v.Cause, "the run was cancelled"
 	case t.Fault != "":
 		return v.Cause, "the run failed: " + t.Fault
@@ -179,7 +193,8 @@ func (t *tick) endIndex(r ref, class job.Class, cause job.Cause, reason string) 
 	name := t.Spec.Tasks[r.task].Name
 	t.unclaim(r)
 	t.emit(Event{IndexEnded: &IndexEnded{Task: name, Index: int(r.index), Class: class, Cause: cause, Reason: reason}})
-	if !t.Cancel && t.Fault == "" && t.Stop == nil {
+	task := &t.Spec.Tasks[r.task]
+	if !t.Cancel && t.Fault == "" && t.Stop == nil && !task.Finally && !(task.AllowFailure && class != job.Cancelled) {
 		t.endDependents(int(r.task), name)
 	}
 }

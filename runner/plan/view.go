@@ -122,10 +122,11 @@ func (s *State) Running() []AttemptView {
 			}
 		}
 	}
-	slices.SortFunc(views, func(a, b AttemptView) int {
+	byID := func(a, b AttemptView) int {
 		return compareIDs(job.AttemptID{Task: a.Task, Index: a.Index}, job.AttemptID{Task: b.Task, Index: b.Index})
-	})
-	return views
+	}
+	slices.SortFunc(views, byID)
+	return slices.CompactFunc(views, func(a, b AttemptView) bool { return byID(a, b) == 0 }) // a gang's nodes
 }
 
 func (s *State) view(r ref, k int) AttemptView {

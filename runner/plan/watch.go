@@ -79,7 +79,7 @@ func (s *State) deadline(inst *Instance) (Time, bool) {
 // usable reports whether attempts may be assigned to an instance.
 func (s *State) usable(inst *Instance) bool {
 	w := s.work.watches[inst.ID]
-	return inst.Ending == "" && inst.Notice == nil && !inst.Rebalance && !w.leaving && !w.vanished &&
+	return inst.Ending == "" && inst.Hold == nil && inst.Notice == nil && !inst.Rebalance && !w.leaving && !w.vanished &&
 		!s.quarantined(inst)
 }
 
@@ -127,6 +127,9 @@ func (s *State) refile(inst *Instance) {
 // countComing counts the attempts that an interruption is about to send to
 // another instance, so that it can be rented while they save.
 func (s *State) countComing(inst *Instance, f *filed) {
+	if f.group.nodes > 1 { // see lackOf
+		return
+	}
 	if inst.Notice == nil || inst.Notice.Kind == job.NoticeRebalance {
 		return
 	}

@@ -23,8 +23,11 @@ type working struct {
 	byRank  []int32
 	ranked  bool
 	bounded bool
-	busy    int // attempts that are assigned
-	open    int // indexes that have not ended
+	holds   bool  // a task has hold_on_failure
+	busy    int   // attempts that are assigned
+	open    int   // indexes that have not ended
+	main    int   // of these the ones of tasks that do not run finally
+	finals  []int // tasks that wait for all others to end
 
 	timers  timerHeap
 	limits  timerHeap // when the cost of an index is looked at
@@ -33,14 +36,17 @@ type working struct {
 	// finds are the indexes whose next attempt waits to hear of its checkpoint.
 	finds    map[ref]*find
 	newFinds []ref
+	// gates are the tasks whose start waits for a decision.
+	gates map[int]struct{}
 	// looks are the indexes that wait to hear whether the cache has their result,
 	// or have heard that it has not; keeping are those whose result is on its way
 	// into the cache.
 	looks    map[ref]*look
 	newLooks []ref
 	keeping  map[ref]struct{}
-	// gates are the tasks whose start waits for a decision.
-	gates map[int]struct{}
+	claimed  map[ref]struct{} // whose key this run has claimed
+	// gangs are the indexes whose gang has not ended.
+	gangs map[ref]struct{}
 	// pruning tasks wait for the answer to their ActionPrune.
 	pruning map[int]bool
 	// dirty instances need their desired document written.
@@ -86,12 +92,13 @@ type find struct {
 	attempt    int // that ended last
 	answered   bool
 	checkpoint *job.CheckpointRef
+	nodes      []job.CheckpointRef // of a gang
 	damaged    []string
 }
 
 // phases in the order they are passed, for counting.
 var phases = [...]IndexPhase{IndexBlocked, IndexReady, IndexWaiting, IndexAssigned, IndexRunning,
-	IndexSucceeded, IndexFailed, IndexCancelled}
+	IndexSucceeded, IndexFailed, IndexCancelled, IndexSkipped}
 
 func phaseNumber(p IndexPhase) int {
 	for i, q := range phases {
@@ -103,7 +110,7 @@ func phaseNumber(p IndexPhase) int {
 }
 
 func (p IndexPhase) ended() bool {
-	return p == IndexSucceeded || p == IndexFailed || p == IndexCancelled
+	return p == IndexSucceeded || p == IndexFailed || p == IndexCancelled || p == IndexSkipped
 }
 
 // busy is 1 in a phase that has an attempt assigned.
@@ -143,8 +150,8 @@ func (s *State) prepare() {
 		byKey: map[string]*group{}, watches: map[string]*watch{}, pools: map[poolKey]int{},
 		finds: map[ref]*find{}, dirty: map[string]struct{}{}, touched: map[string]struct{}{},
 		settling: map[string]Time{}, notBefore: map[string]Time{}, called: map[string]int{},
-		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{},
-		looks: map[ref]*look{}, keeping: map[ref]struct{}{},
+		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{}, gangs: map[ref]struct{}{},
+		looks: map[ref]*look{}, keeping: map[ref]struct{}{}, claimed: map[ref]struct{}{},
 	}
 	w.groups, w.of = groupTasks(s.Spec)
 	for _, g := range w.groups {
@@ -159,23 +166,24 @@ func (s *State) prepare() {
 	for i := range s.Spec.Tasks {
 		for _, name := range s.Spec.Tasks[i].DependsOn {
 			up, ok := w.task[name]
-			if !ok {
+			if !ok || !waitsFor(&s.Spec.Tasks[i], &s.Spec.Tasks[up]) {
 				continue
 			}
 			w.tasks[up].dependents = append(w.tasks[up].dependents, i)
 			// An empty task is done when what it depends on is.
 			empty := len(s.Tasks[up].Indexes) == 0
-			if !s.taskSucceeded(up) || empty && w.tasks[up].upstream > 0 {
+			if !s.taskSettled(up) || empty && w.tasks[up].upstream > 0 {
 				w.tasks[i].upstream++
 			}
 		}
 	}
+	s.prepareFinally()
 }
 
-// taskSucceeded looks at every index of a task; for preparing only.
-func (s *State) taskSucceeded(task int) bool {
+// taskSettled is settled without the counts; for preparing only.
+func (s *State) taskSettled(task int) bool {
 	for j := range s.Tasks[task].Indexes {
-		if s.Tasks[task].Indexes[j].Phase != IndexSucceeded {
+		if !satisfies(&s.Spec.Tasks[task], s.Tasks[task].Indexes[j].Phase) {
 			return false
 		}
 	}
@@ -194,7 +202,13 @@ func (s *State) recount() {
 			s.work.busy += x.Phase.busy()
 			if !x.Phase.ended() {
 				s.work.open++
+				if !s.Spec.Tasks[i].Finally {
+					s.work.main++
+				}
 				s.work.of[i].open++
+			}
+			if rec := x.current(); rec != nil && rec.IsGang() {
+				s.work.gangs[ref{int32(i), int32(j)}] = struct{}{}
 			}
 			s.arrive(ref{int32(i), int32(j)})
 		}
@@ -230,7 +244,7 @@ func (s *State) live(id job.AttemptID, instance string) (*AttemptRecord, ref) {
 		return nil, r
 	}
 	rec := s.at(r).current()
-	if rec == nil || rec.Attempt != id.Attempt || instance != "" && rec.Instance != instance {
+	if rec == nil || rec.Attempt != id.Attempt || instance != "" && !rec.on(instance) {
 		return nil, r
 	}
 	return rec, r
@@ -257,19 +271,37 @@ func (s *State) setPhase(r ref, phase IndexPhase) {
 	w.counts[phaseNumber(x.Phase)]--
 	w.counts[phaseNumber(phase)]++
 	s.work.busy += phase.busy() - x.Phase.busy()
-	if phase.ended() && !x.Phase.ended() {
-		s.work.open--
-		g.open--
-		delete(s.work.finds, r)
-	}
 	if phase != IndexReady && phase != IndexWaiting {
 		delete(s.work.looks, r)
 	}
+	if !phase.ended() && x.Phase.ended() { // it is retried
+		s.work.open++
+		g.open++
+		if !s.Spec.Tasks[r.task].Finally {
+			s.work.main++
+		}
+	}
+	ended := phase.ended() && !x.Phase.ended()
 	x.Phase = phase
-	if phase == IndexSucceeded && w.counts[phaseNumber(IndexSucceeded)] == len(s.Tasks[r.task].Indexes) {
-		s.unblock(int(r.task))
+	if ended {
+		s.work.open--
+		g.open--
+		delete(s.work.finds, r)
+		s.indexDone(int(r.task))
 	}
 	s.arrive(r)
+}
+
+// indexDone lets go on what waited for an index of a task to end.
+func (s *State) indexDone(task int) {
+	if s.settled(task) {
+		s.unblock(task)
+	}
+	if !s.Spec.Tasks[task].Finally {
+		if s.work.main--; s.work.main == 0 {
+			s.mainEnded()
+		}
+	}
 }
 
 // unblock readies what depended on nothing but the task, by now done.

@@ -94,13 +94,19 @@ func (w *world) reconcile(m *vm, looks bool) {
 			m.refused[a.AttemptID] = true
 			st.Returned = append(st.Returned, a.AttemptID)
 		case w.queues && len(st.Running) >= m.slots:
+		case a.Gang != nil:
+			w.prepareNode(m, a)
 		default:
 			w.start(m, a)
+		}
+		if a.Gang != nil {
+			w.startNode(m, a)
 		}
 	}
 	st.Returned = slices.DeleteFunc(st.Returned, func(id job.AttemptID) bool { _, ok := wanted[id]; return !ok })
 	for _, r := range slices.Clone(st.Running) {
 		if a, ok := wanted[r.AttemptID]; !ok || a.Cancel {
+			w.saveLast(m, r.AttemptID)
 			w.stop(m, job.AttemptEnd{AttemptID: r.AttemptID, Exited: true, ExitCode: 143, SignalSent: true, Cancelled: true, Saved: r.Checkpoint})
 		}
 	}
@@ -180,6 +186,8 @@ func (w *world) run(m *vm, id job.AttemptID) {
 	switch {
 	case m.doomed >= 0:
 		end.Notice, end.SignalSent, end.ExitCode = m.status.Notice, true, 143
+		w.saveLast(m, id)
+		end.Saved = m.status.Running[i].Checkpoint
 	case w.dice.one(8, "fails"):
 		end.ExitCode = []int{1, 2, 75, 137}[w.dice.below(4, "code")]
 		if w.dice.one(2, "at once") {
@@ -205,6 +213,10 @@ func (w *world) run(m *vm, id job.AttemptID) {
 }
 
 func (w *world) save(m *vm, i int, id job.AttemptID) {
+	if n, ok := m.nodes[id]; ok {
+		w.saveNode(m, i, id, n, int64(m.alive[id]))
+		return
+	}
 	s := series(id)
 	c := &job.CheckpointRef{Attempt: id.Attempt, Sequence: int64(m.alive[id])}
 	c.Key = fmt.Sprintf("ckpt/%s/%d-%d", s, c.Attempt, c.Sequence)
@@ -216,8 +228,8 @@ func (w *world) save(m *vm, i int, id job.AttemptID) {
 // stop ends an attempt's process and reports it.
 func (w *world) stop(m *vm, end job.AttemptEnd) {
 	delete(m.alive, end.AttemptID)
-	if w.runs[series(end.AttemptID)] == m.ID {
-		delete(w.runs, series(end.AttemptID))
+	if at := w.place(m, end.AttemptID); w.runs[at] == m.ID {
+		delete(w.runs, at)
 	}
 	m.status.Running = slices.DeleteFunc(m.status.Running, func(a job.AttemptStatus) bool { return a.AttemptID == end.AttemptID })
 	m.status.Ended = append(m.status.Ended, end)

@@ -38,12 +38,14 @@ type world struct {
 	offers  []providers.Offer
 	dry     map[providers.CapacityType]bool // that have no capacity now
 	quota   int                             // instances that may live at once; 0: any
+	has     map[string]int                  // of each capacity type, by fleet
 	script  func(job.AttemptID) *job.AttemptEnd
 	seen    func(job.Assignment) // is told what starts; may be nil
 	fault   func(format string, values ...any)
 	tenure  bool
 	runs    map[string]string // index -> instance whose process runs it
 	tries   map[string]int
+	ready   map[string]map[int]bool // nodes that were prepared, by gang's attempt
 	queues  bool                    // agents have what has no slot wait
 	pruned  map[string]*ActionPrune // by task
 	steps   int
@@ -66,13 +68,14 @@ type vm struct {
 	slots   int
 	waits   map[job.AttemptID]int  // looks without a slot
 	refused map[job.AttemptID]bool // given back
+	nodes   map[job.AttemptID]job.GangPart
 }
 
 func newWorld(spec *job.Spec, d dice, fault func(string, ...any)) *world {
 	return &world{
 		spec: spec, state: New(spec), dice: d, fault: fault, vms: map[string]*vm{}, tenure: true,
 		tokens: map[string][]providers.Instance{}, saved: map[string][]*job.CheckpointRef{},
-		dry: map[providers.CapacityType]bool{}, runs: map[string]string{}, tries: map[string]int{}, pruned: map[string]*ActionPrune{},
+		dry: map[providers.CapacityType]bool{}, runs: map[string]string{}, tries: map[string]int{}, pruned: map[string]*ActionPrune{}, ready: map[string]map[int]bool{},
 		offers: []providers.Offer{
 			{Zone: "a", InstanceType: "m", Capacity: providers.Spot, Price: 1},
 			{Zone: "b", InstanceType: "m", Capacity: providers.Spot, Price: 1.2},
@@ -218,6 +221,14 @@ func (w *world) rent(l *ActionLaunch) []providers.Instance {
 	if w.dice.one(6, "fewer") {
 		count = 1 + w.dice.below(count, "how many")
 	}
+	if most, ok := w.has[l.Fleet]; ok {
+		for _, m := range w.vms {
+			if m.State != providers.StateTerminated && m.Offer.Capacity == l.Offers[0].Capacity && m.Tags[providers.TagFleet] == l.Fleet {
+				most--
+			}
+		}
+		count = min(count, max(most, 0))
+	}
 	if w.quota > 0 {
 		count = min(count, max(w.quota-w.living(), 0))
 	}
@@ -231,6 +242,7 @@ func (w *world) rent(l *ActionLaunch) []providers.Instance {
 			Instance: inst, cause: providers.EndRunning, alive: map[job.AttemptID]int{}, doomed: -1,
 			dead:  w.dice.one(15, "never boots"),
 			slots: l.Slots, waits: map[job.AttemptID]int{}, refused: map[job.AttemptID]bool{},
+			nodes: map[job.AttemptID]job.GangPart{},
 		}
 		rented = append(rented, inst)
 	}
@@ -253,7 +265,7 @@ func (w *world) kill(m *vm, cause providers.EndCause) {
 	}
 	m.State, m.cause = providers.StateTerminated, cause
 	for id := range m.alive {
-		delete(w.runs, series(id))
+		delete(w.runs, w.place(m, id))
 	}
 	clear(m.alive)
 }
@@ -276,6 +288,11 @@ func (w *world) ended(a *ActionEnd) {
 
 func (w *world) find(a *ActionFind) {
 	answer := FoundCheckpoint{Task: a.Task, Index: a.Index, Attempt: a.Attempt}
+	if a.Nodes > 0 {
+		w.findGang(a, &answer)
+		w.tell(func(f *Facts) { f.Found = append(f.Found, answer) })
+		return
+	}
 	all := w.saved[series(job.AttemptID{Task: a.Task, Index: a.Index})]
 	for _, c := range all {
 		if !slices.Contains(a.Exclude, c.Key) {
@@ -302,6 +319,9 @@ func (w *world) list(fleet string) {
 	for _, id := range sortedKeys(w.vms) {
 		m := w.vms[id]
 		if m.State == providers.StateTerminated && w.dice.one(2, "forgotten") {
+			continue
+		}
+		if m.Tags[providers.TagFleet] != fleet {
 			continue
 		}
 		l.Instances = append(l.Instances, m.Instance)

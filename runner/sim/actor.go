@@ -9,18 +9,21 @@ import (
 )
 
 // actor is a process of the simulation: a controller or an agent. Everything it
-// does to the world goes through call, where the faults are.
+// does to the world goes through do, where the faults are.
 type actor struct {
 	name  string
 	kind  actorKind
 	world *World
 	kill  context.CancelFunc // ends its goroutines
+	hash  uint64             // of its name
 
 	mu     sync.Mutex
-	calls  map[string]int // by what is called, so that chance does not hang on interleaving
-	all    int
+	calls  map[uint64]int // by what is called, so that chance does not hang on interleaving
 	dead   bool
 	paused time.Time // until then nothing of it goes on
+	asleep bool      // meanwhile its clock stands still, too
+
+	eyes eyes // of the witness
 }
 
 type actorKind string
@@ -37,111 +40,180 @@ var errDead = errors.New("this process is dead")
 var errLostNet = errors.New("connection reset by peer")
 
 func newActor(w *World, kind actorKind, name string, kill context.CancelFunc) *actor {
-	return &actor{name: name, kind: kind, world: w, kill: kill, calls: map[string]int{}}
+	return &actor{name: name, kind: kind, world: w, kill: kill, hash: w.seed.hash(name), calls: map[uint64]int{}}
 }
 
 // service is what a call goes to, with the rates of its faults.
 type service struct {
 	name                              string
 	refused, lost, slow, late, outage float64
-	slowest                           time.Duration
+	slowest, latest                   time.Duration
 }
 
-func (w *World) bucketService() service {
-	f := w.faults()
-	return service{"bucket", f.BucketRefused, f.BucketLostAnswer, f.BucketSlow, f.BucketLate, f.Outages, 20 * time.Second}
+func (f *Faults) bucketService() service {
+	return service{"bucket", f.BucketRefused, f.BucketLostAnswer, f.BucketSlow, f.BucketLate, f.Outages, 20 * time.Second, time.Hour}
 }
 
-func (w *World) cloudService() service {
-	f := w.faults()
-	return service{"cloud", f.Refused, f.LostAnswer, f.SlowCall, f.LateCall, 0, time.Minute}
+func (f *Faults) cloudService() service {
+	return service{"cloud", f.Refused, f.LostAnswer, f.SlowCall, f.LateCall, 0, time.Minute, 5 * time.Minute}
 }
 
-// call does something to the world on behalf of an actor. An effect may come
+// call is one call of an actor to a service.
+type call struct {
+	service
+	actor     *actor
+	op, about string
+	kind      string            // as Faults.Focus has it
+	writes    bool              // the effect may come late
+	meets     bool              // and meets others to the same
+	effect    func() error      // on the world
+	lost      func(error) error // makes the error of a call that failed
+
+	nth  int
+	hash uint64
+}
+
+// String is the call in the history.
+func (c *call) String() string {
+	return fmt.Sprintf("%s %s %s %s (%d)", c.actor.name, c.service.name, c.op, c.about, c.nth)
+}
+
+// happens reports whether something of a probability happens to the call.
+func (c *call) happens(probability float64, what string) bool {
+	return probability > 0 && part(hashText(c.hash, what)) < probability
+}
+
+func (c *call) span(least, most time.Duration, what string) time.Duration {
+	return least + time.Duration(part(hashText(c.hash, what))*float64(most-least))
+}
+
+// have has the effect, among what is in flight to the same.
+func (c *call) have() error {
+	if !c.meets {
+		return c.effect()
+	}
+	c.actor.world.meet(c, "meets before")
+	err := c.effect()
+	c.actor.world.meet(c, "meets after")
+	return err
+}
+
+// drawn is a rate, greater for the calls that faults are drawn to today.
+func (c *call) drawn(f *Faults, rate float64) float64 {
+	const stronger, most, weaker = 10, 0.6, 0.5
+	switch {
+	case f.Focus == "":
+		return rate
+	case f.Focus == c.kind:
+		return min(rate*stronger, max(most, rate))
+	}
+	return rate * weaker
+}
+
+// weight makes up for how rare the calls are by which a controller does
+// something, among those by which it looks and keeps its lease.
+func (c *call) weight() float64 {
+	const rents, does, looks = 24, 8, 0.4
+	if c.kind == focusLaunch {
+		return rents
+	}
+	if c.kind == "" || c.kind == focusLease || c.kind == focusStatus || !c.writes {
+		return looks
+	}
+	return does
+}
+
+// do does something to the world on behalf of an actor. An effect may come
 // without its answer, an answer without its effect, and an effect long after
-// the one who wanted it has given up. lost makes the error of a call that
-// failed. writes: the effect may come late.
-func (a *actor) call(ctx context.Context, s service, op, about string, writes bool, effect func() error, lost func(error) error) error {
+// the one who wanted it has given up.
+func (a *actor) do(ctx context.Context, c call) error {
 	if err := ctx.Err(); err != nil {
-		return lost(err)
+		return c.lost(err)
 	}
-	name := fmt.Sprint(a.name, " ", s.name, " ", op, " ", about)
+	if a.gone() {
+		return c.lost(errDead)
+	}
+	c.actor = a
+	c.hash = hashText(hashText(hashText(a.hash, c.service.name), c.op), c.about)
 	a.mu.Lock()
-	a.calls[name]++
-	a.all++
-	nth := a.calls[name]
+	a.calls[c.hash]++
+	c.nth = a.calls[c.hash]
 	a.mu.Unlock()
-	if err := a.alive(); err != nil {
-		return lost(err)
-	}
-	w := a.world
-	chance := func(rate float64, what string) bool { return w.seed.happens(rate, what, name, nth) }
-
-	if a.kind == controllerKind && chance(w.faults().Pause, "pause") {
-		a.pause(w.seed.span(0, 3*leaseTime, "pause time", name, nth))
-	}
-	crashes := a.kind == controllerKind && chance(w.faults().Crash, "crash")
-	if crashes && w.seed.happens(0.5, "crash before", name, nth) {
-		return lost(a.die("crashes before %s", name))
+	c.hash = hashNumber(c.hash, uint64(c.nth))
+	f := a.world.faults()
+	crashes := false
+	if a.kind == controllerKind {
+		a.mayPause(&c, f)
+		crashes = c.happens(c.drawn(f, f.Crash*c.weight()), "crash")
+		if crashes && c.happens(0.5, "crash before") {
+			return c.lost(a.die("crashes before %s", &c))
+		}
 	}
 	a.stall() // whatever was on its way goes on after a pause, also late
-	err := a.deliver(ctx, s, name, nth, writes, effect, lost, chance)
+	err := a.deliver(ctx, &c, f)
 	if crashes {
-		return lost(a.die("crashes after %s", name))
+		return c.lost(a.die("crashes after %s", &c))
 	}
 	return err
 }
 
-func (a *actor) deliver(ctx context.Context, s service, name string, nth int, writes bool, effect func() error, lost func(error) error, chance func(float64, string) bool) error {
-	w := a.world
-	slot := time.Since(w.began) / (10 * time.Minute)
-	switch {
-	case w.seed.happens(s.outage/6, "outage", s.name, slot):
-		if !w.wait(ctx, w.seed.span(time.Second, 10*time.Second, "outage wait", name, nth)) {
-			return lost(ctx.Err())
-		}
-		return lost(errLostNet)
-	case chance(s.refused, "refused"):
-		if writes {
-			w.tell("%s fails before its effect", name)
-		}
-		return lost(errLostNet)
-	case chance(s.lost, "lost answer"):
-		if writes {
-			w.tell("%s fails after its effect", name)
-		}
-		_ = effect()
-		return lost(errLostNet)
-	case writes && chance(s.late, "late"):
-		after := w.seed.span(0, time.Minute, "late by", name, nth)
-		w.tell("%s fails, and has its effect %s later", name, after.Round(time.Millisecond))
-		w.later(after, func() { _ = effect() })
-		return lost(errLostNet)
-	case chance(s.slow, "slow"):
-		return a.slowly(ctx, w.seed.span(0, s.slowest, "slow by", name, nth), effect, lost)
+func (a *actor) mayPause(c *call, f *Faults) {
+	const longestSleep = 4 * time.Minute // less than a launch token leaves, see controller/launch.go
+	if c.happens(c.drawn(f, f.Pause*c.weight()), "pause") {
+		a.pause(c.span(0, 3*leaseTime, "pause time"), false)
 	}
-	return effect()
+	if c.happens(c.drawn(f, f.Suspend*c.weight()), "suspend") {
+		a.pause(c.span(leaseTime, longestSleep, "suspend time"), true)
+		if c.happens(0.5, "noticed") {
+			a.world.startOther(c.span(0, leaseTime, "noticed after"), c.span(time.Minute, time.Hour, "noticed for"))
+		}
+	}
+}
+
+func (a *actor) deliver(ctx context.Context, c *call, f *Faults) error {
+	w := a.world
+	switch {
+	case c.outage > 0 && w.seed.happens(c.outage/6, "outage", c.service.name, w.slot()):
+		if !w.wait(ctx, c.span(time.Second, 10*time.Second, "outage wait")) {
+			return c.lost(ctx.Err())
+		}
+		return c.lost(errLostNet)
+	case c.happens(c.drawn(f, c.refused), "refused"):
+		if c.writes {
+			w.tell("%s fails before its effect", c)
+		}
+		return c.lost(errLostNet)
+	case c.happens(c.drawn(f, c.service.lost), "lost answer"):
+		if c.writes {
+			w.tell("%s fails after its effect", c)
+		}
+		_ = c.have()
+		return c.lost(errLostNet)
+	case c.writes && c.happens(c.drawn(f, c.late), "late"):
+		w.fly(c, c.span(0, min(f.LateBy, c.latest), "late by"))
+		return c.lost(errLostNet)
+	case c.happens(c.drawn(f, c.slow), "slow"):
+		return a.slowly(ctx, c)
+	}
+	return c.have()
 }
 
 // slowly has the effect after a while, though who wanted it gave up meanwhile.
-func (a *actor) slowly(ctx context.Context, by time.Duration, effect func() error, lost func(error) error) error {
+func (a *actor) slowly(ctx context.Context, c *call) error {
 	done := make(chan error, 1)
-	a.world.later(by, func() { done <- effect() })
+	a.world.later(c.span(0, c.slowest, "slow by"), func() { done <- c.have() })
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return lost(ctx.Err())
+		return c.lost(ctx.Err())
 	}
 }
 
-func (a *actor) alive() error {
+func (a *actor) gone() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.dead {
-		return errDead
-	}
-	return nil
+	return a.dead
 }
 
 // die ends a process at this very moment.
@@ -157,14 +229,31 @@ func (a *actor) die(format string, args ...any) error {
 	return errDead
 }
 
-// pause stops a process as SIGSTOP does.
-func (a *actor) pause(by time.Duration) {
+// pause stops a process as SIGSTOP does. A machine that is suspended stands
+// still with its clock, so that the process does not know of it.
+func (a *actor) pause(by time.Duration, asleep bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if until := time.Now().Add(by); until.After(a.paused) {
-		a.paused = until
+	until := time.Now().Add(by)
+	if !until.After(a.paused) {
+		return
+	}
+	a.paused = until
+	a.asleep = asleep || a.asleep && time.Now().Before(a.paused)
+	if asleep {
+		a.world.tell("%s is suspended for %s, with its clock", a.name, by.Round(time.Millisecond))
+	} else {
 		a.world.tell("%s is paused for %s", a.name, by.Round(time.Millisecond))
 	}
+}
+
+// sleeps reports whether the process stands still together with its clock. All
+// processes here have one clock, so its own goes on in truth; it is given the
+// renewals of its lease that it would not have had to make.
+func (a *actor) sleeps() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.asleep && time.Now().Before(a.paused)
 }
 
 // stall waits while the process is paused, whatever its contexts say.
@@ -172,6 +261,9 @@ func (a *actor) stall() {
 	for {
 		a.mu.Lock()
 		rest := time.Until(a.paused)
+		if rest <= 0 {
+			a.asleep = false
+		}
 		a.mu.Unlock()
 		if rest <= 0 {
 			return

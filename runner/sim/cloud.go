@@ -2,11 +2,11 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,20 +85,18 @@ func (c *cloud) offers(need providers.Need) []providers.Offer {
 	return found
 }
 
-// launch rents, once for each token.
-func (c *cloud) launch(request providers.LaunchRequest) (providers.LaunchResult, error) {
+// launch rents, once for each token. The call was made a while ago.
+func (c *cloud) launch(request providers.LaunchRequest, made time.Time) (providers.LaunchResult, error) {
 	w := c.world
-	w.witness.launches(request)
+	w.witness.launches(request, made)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if before := c.launches[request.Token]; before != nil && time.Since(before.at) < tokenWindow {
 		if !reflect.DeepEqual(before.request, request) {
-			w.violated("token %s was used for two different requests", request.Token)
+			w.violated("launch: token %s was used for two different requests", request.Token)
 			return providers.LaunchResult{}, &providers.Error{Code: providers.CodeTokenMismatch, Op: "launch", Message: "the token was used for another request"}
 		}
 		return c.result(before, nil), nil
-	} else if before != nil {
-		w.violated("token %s was used again %s after its first use, past its window: it rents twice", request.Token, time.Since(before.at))
 	}
 	l := &launched{request: request, at: time.Now()}
 	c.launches[request.Token] = l
@@ -122,7 +120,7 @@ func (c *cloud) launch(request providers.LaunchRequest) (providers.LaunchResult,
 // goes in slices of ten minutes.
 func (c *cloud) choose(offers []providers.Offer, failures *[]providers.Failure) (providers.Offer, bool) {
 	w := c.world
-	slice := time.Since(w.began) / (10 * time.Minute)
+	slice := w.slot()
 	for _, o := range offers {
 		rate := w.faults().Capacity
 		if o.Capacity == providers.OnDemand {
@@ -150,10 +148,16 @@ func (c *cloud) result(l *launched, failures []providers.Failure) providers.Laun
 func (c *cloud) create(l *launched, offer providers.Offer, n int) {
 	w := c.world
 	id := fmt.Sprintf("i-%s-%d", l.request.Token, n)
+	for c.machines[id] != nil {
+		id += "-again"
+	}
 	m := &machine{
 		Instance: providers.Instance{ID: id, Offer: offer, State: providers.StatePending, Tags: l.request.Tags, Launched: time.Now()},
 		request:  l.request, notices: make(chan *job.Notice, 8), cause: providers.EndRunning,
 		shown: time.Now().Add(w.seed.span(0, w.faults().ListLag+1, "lag", id)),
+	}
+	if w.seed.happens(w.faults().Untold, "untold", id) {
+		m.shown = time.Now().Add(w.seed.span(0, 5*w.faults().ListLag+1, "lag", id))
 	}
 	m.life, m.end = context.WithCancel(w.ctx)
 	c.machines[id] = m
@@ -214,7 +218,7 @@ func (c *cloud) announce(m *machine) bool {
 	lead := w.seed.span(20*time.Second, 2*time.Minute, "lead", m.ID)
 	w.tell("%s is noticed, %s ahead", m.ID, lead.Round(time.Second))
 	now := time.Now()
-	n := &job.Notice{Kind: job.NoticeInterruption, Action: "terminate", Deadline: now.Add(lead), Lead: job.Duration(lead), Seen: now, Source: "sim"}
+	n := &job.Notice{Kind: job.NoticeInterruption, Action: "terminate", Deadline: now.Add(lead + w.skew), Lead: job.Duration(lead), Seen: now, Source: "sim"}
 	c.set(m, func() { m.notice = n })
 	m.notices <- n
 	if w.seed.happens(w.faults().Withdrawn, "withdrawn", m.ID) {
@@ -247,7 +251,13 @@ func (c *cloud) over(m *machine, cause providers.EndCause) {
 	if m.cause == providers.EndRunning || cause != providers.EndByUs {
 		m.cause = cause
 	}
-	c.world.tell("%s ends: %s", m.ID, m.cause)
+	w := c.world
+	if w.seed.happens(w.faults().Zombie, "zombie", m.ID) {
+		w.tell("the cloud calls %s ended (%s), and it runs on", m.ID, m.cause)
+		w.later(w.seed.span(0, 2*time.Minute, "zombie for", m.ID), m.end)
+		return
+	}
+	w.tell("%s ends: %s", m.ID, m.cause)
 	m.end()
 }
 
@@ -269,6 +279,7 @@ func (c *cloud) terminate(ids []string) {
 
 // list is what the cloud tells of a run's machines.
 func (c *cloud) list(tags map[string]string) []providers.Instance {
+	w := c.world
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found []providers.Instance
@@ -277,12 +288,13 @@ func (c *cloud) list(tags map[string]string) []providers.Instance {
 		for name, value := range tags {
 			ours = ours && m.Tags[name] == value
 		}
-		if !ours || time.Now().Before(m.shown) || !m.ended.IsZero() && time.Since(m.ended) > remembers {
+		gap := w.seed.happens(w.faults().ListGap, "gap", m.ID, time.Since(w.began)/(30*time.Second))
+		if !ours || gap || time.Now().Before(m.shown) || !m.ended.IsZero() && time.Since(m.ended) > remembers {
 			continue
 		}
 		found = append(found, m.Instance)
 	}
-	slices.SortFunc(found, func(a, b providers.Instance) int { return compareText(a.ID, b.ID) })
+	slices.SortFunc(found, func(a, b providers.Instance) int { return strings.Compare(a.ID, b.ID) })
 	return found
 }
 
@@ -296,7 +308,7 @@ func (c *cloud) evidence(ids []string) []providers.Evidence {
 		if m == nil || !m.ended.IsZero() && time.Since(m.ended) > remembers {
 			continue
 		}
-		found[i] = providers.Evidence{ID: id, Cause: m.cause, State: m.State, At: m.ended}
+		found[i] = providers.Evidence{ID: id, Cause: m.cause, State: m.State, At: m.ended.Add(c.world.skew)}
 		if m.cause == providers.EndRunning && m.notice != nil {
 			found[i].Cause = providers.EndNoticed
 		}
@@ -317,108 +329,21 @@ func (c *cloud) alive() (ids []string) {
 	return ids
 }
 
-// gone reports whether a machine has ended, as the cloud knows it.
-func (c *cloud) gone(id string) bool {
+// endOf is when a machine ended, as the cloud knows it; it is false for one
+// that has not.
+func (c *cloud) endOf(id string) (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.machines[id]
-	return m == nil || m.State == providers.StateTerminated
-}
-
-// api is the cloud as one actor reaches it.
-type api struct {
-	actor *actor
-	cloud *cloud
-}
-
-var _ providers.Provider = (*api)(nil)
-
-// Provider implements controller.Providers.
-func (p *api) Provider(context.Context, string) (providers.Provider, error) { return p, nil }
-
-func (p *api) Describe(context.Context) (providers.Description, error) {
-	return providers.Description{
-		Name: "sim", TokenWindow: tokenWindow, ListLag: p.cloud.world.listLag, Pace: 10 * time.Second,
-		Capabilities: []providers.Capability{providers.CapabilityOnDemand},
-		Leave:        providers.Leave{Means: providers.LeaveExit},
-	}, nil
-}
-
-func (p *api) Check(context.Context, providers.Fleet) ([]providers.Fault, error) { return nil, nil }
-
-// do makes a call with all its faults.
-func (p *api) do(ctx context.Context, op, about string, writes bool, effect func() error) error {
-	w := p.cloud.world
-	lost := func(err error) error {
-		return &providers.Error{Code: providers.CodeUnavailable, Op: op, Call: "sim:" + op, Message: err.Error()}
+	if m == nil {
+		return time.Time{}, true
 	}
-	return p.actor.call(ctx, w.cloudService(), op, about, writes, func() error {
-		p.cloud.mu.Lock()
-		p.cloud.calls[op]++
-		n := p.cloud.calls[op]
-		p.cloud.mu.Unlock()
-		if w.seed.happens(w.faults().Throttled, "throttled", op, n) {
-			return &providers.Error{Code: providers.CodeThrottled, Op: op, Message: "too many requests"}
-		}
-		return effect()
-	}, lost)
+	return m.ended, m.State == providers.StateTerminated
 }
 
-func (p *api) Offers(ctx context.Context, fleet providers.Fleet, need providers.Need) (found []providers.Offer, err error) {
-	err = p.do(ctx, "offers", fleet.Name, false, func() error {
-		found = p.cloud.offers(need)
-		return nil
-	})
-	return found, err
-}
-
-func (p *api) Launch(ctx context.Context, fleet providers.Fleet, request providers.LaunchRequest) (result providers.LaunchResult, err error) {
-	err = p.do(ctx, "launch", request.Token, true, func() (err error) {
-		slice := time.Since(p.cloud.world.began) / (10 * time.Minute)
-		if p.cloud.world.seed.happens(p.cloud.world.faults().Quota, "quota", fleet.Name, slice) {
-			return &providers.Error{Code: providers.CodeQuota, Op: "launch", Message: "the quota is used up"}
-		}
-		result, err = p.cloud.launch(request)
-		return err
-	})
-	if err != nil {
-		return providers.LaunchResult{}, err
-	}
-	return result, nil
-}
-
-func (p *api) List(ctx context.Context, fleet providers.Fleet, tags map[string]string) (found []providers.Instance, err error) {
-	err = p.do(ctx, "list", fleet.Name, false, func() error {
-		found = p.cloud.list(tags)
-		return nil
-	})
-	return found, err
-}
-
-func (p *api) Terminate(ctx context.Context, _ providers.Fleet, ids []string) error {
-	return p.do(ctx, "terminate", fmt.Sprint(ids), true, func() error {
-		p.cloud.terminate(ids)
-		return nil
-	})
-}
-
-func (p *api) Evidence(ctx context.Context, _ providers.Fleet, ids []string) (found []providers.Evidence, err error) {
-	err = p.do(ctx, "evidence", fmt.Sprint(ids), false, func() error {
-		found = p.cloud.evidence(ids)
-		return nil
-	})
-	if err == nil && len(found) != len(ids) {
-		err = errors.New("no evidence")
-	}
-	return found, err
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+// machineOf is a machine by its id, nil for none.
+func (c *cloud) machineOf(id string) *machine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.machines[id]
 }

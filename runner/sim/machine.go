@@ -44,6 +44,7 @@ func (w *World) runAgent(ctx context.Context, m *machine) {
 		Environ: []string{"PATH=/usr/bin:/bin"},
 		Rig: &agent.Rig{
 			Start:   func(c *agent.RigCommand) { w.work.Go(func() { w.runTask(life, m, c) }) },
+			Look:    w.seed.span(10*time.Second, 2*time.Minute, "look", m.ID),
 			Notices: func(ctx context.Context, emit func(notice.Event)) { m.watch(ctx, emit) },
 		},
 	})
@@ -53,7 +54,7 @@ func (w *World) runAgent(ctx context.Context, m *machine) {
 	}
 	err = it.Run(life)
 	w.tell("%s ends: %v", name, err)
-	if a.alive() == nil && life.Err() == nil {
+	if !a.gone() && life.Err() == nil {
 		w.cloud.over(m, providers.EndFromInside) // as Leave says
 	}
 }
@@ -68,7 +69,7 @@ func (w *World) haunt(ctx context.Context, a *actor) {
 	})
 	w.work.Go(func() {
 		if hangs < stormy && w.wait(ctx, hangs) && w.faults().AgentSilent > 0 {
-			a.pause(w.seed.span(0, time.Hour, "silence", a.name))
+			a.pause(w.seed.span(0, time.Hour, "silence", a.name), false)
 		}
 	})
 }
@@ -109,10 +110,12 @@ func (w *World) runTask(ctx context.Context, m *machine, c *agent.RigCommand) {
 		name, value, _ := strings.Cut(variable, "=")
 		env[name] = value
 	}
-	id := env["SPOTRELAY_TASK"] + "/" + env["SPOTRELAY_INDEX"] + "/" + env["SPOTRELAY_ATTEMPT"]
+	id := job.AttemptID{Task: env["SPOTRELAY_TASK"]}
+	id.Index, _ = strconv.Atoi(env["SPOTRELAY_INDEX"]) // what is none is seen as never assigned
+	id.Attempt, _ = strconv.Atoi(env["SPOTRELAY_ATTEMPT"])
 	var work taskWork
 	if err := json.Unmarshal([]byte(c.Argv[1]), &work); err != nil {
-		w.violated("the command of %s is %q", id, c.Argv)
+		w.violated("the command of %v is %q", id, c.Argv)
 	}
 	w.witness.started(id, m)
 	checkpoints := env["SPOTRELAY_CHECKPOINT_DIR"]
@@ -128,10 +131,14 @@ func (w *World) runTask(ctx context.Context, m *machine, c *agent.RigCommand) {
 		select {
 		case <-time.After(work.Epoch):
 		case sig := <-c.Signals:
-			if sig != syscall.SIGKILL {
+			switch {
+			case sig == syscall.SIGKILL:
+				return
+			case !w.seed.happens(f.WrapsUp, "wraps up", id):
 				c.End(exit(job.ExitSaved))
+				return
 			}
-			return
+			done = work.Epochs - 1 // it has little left to do
 		case <-ctx.Done():
 			c.End(syscall.WaitStatus(syscall.SIGKILL))
 			return
@@ -148,7 +155,14 @@ func (w *World) runTask(ctx context.Context, m *machine, c *agent.RigCommand) {
 			w.writeFile(filepath.Join(checkpoints, progressFile), done+1)
 		}
 	}
-	if out := env["SPOTRELAY_OUTPUT_DIR"]; out != "" {
+	out := env["SPOTRELAY_OUTPUT_DIR"]
+	switch {
+	case out == "":
+	case w.seed.happens(f.NoOutput, "no output", id):
+		_ = os.RemoveAll(out)
+		c.End(exit(0))
+		return
+	default:
 		w.writeFile(filepath.Join(out, "result"), work.Epochs)
 	}
 	w.witness.finished(id)
@@ -158,14 +172,14 @@ func (w *World) runTask(ctx context.Context, m *machine, c *agent.RigCommand) {
 func exit(code int) syscall.WaitStatus { return syscall.WaitStatus(code << 8) }
 
 // readProgress is how many epochs lie in a checkpoint directory.
-func (w *World) readProgress(id, dir string) int {
+func (w *World) readProgress(id job.AttemptID, dir string) int {
 	data, err := os.ReadFile(filepath.Join(dir, progressFile))
 	if err != nil {
 		return 0
 	}
 	n, err := strconv.Atoi(string(data))
 	if err != nil {
-		w.violated("the checkpoint of %s is not whole: %q", id, data)
+		w.violated("the checkpoint of %v is not whole: %q", id, data)
 	}
 	return n
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,10 +61,12 @@ type scale struct {
 	ticking                                      time.Duration // sum of ticks
 	heap                                         uint64        // most, with bucket and agents
 	live                                         uint64        // of it at the end, after a collection of garbage
+	share                                        int64         // most that the controller held of it
 	content                                      int64         // of the bucket at the end
 	entries                                      int64
 	controller, agents                           *requests
 	attach                                       time.Duration
+	snapshot                                     time.Duration // between two ticks, at the end
 }
 
 func (s *scale) print(w io.Writer) {
@@ -72,17 +75,17 @@ func (s *scale) print(w io.Writer) {
 	per := func(n int64) float64 { return float64(n) / float64(s.tasks) }
 	fmt.Fprintf(w, `%d tasks on %d instances at most, %d preempted, %s of the run's time in %s here
   ticks       %d: median %s, 99th percentile %s, worst %s; %.0f µs a task
-  memory      %d MiB of heap at most, with the bucket, the cloud and all agents in it; at the end %d MiB live, %d of them the bucket's content
+  memory      %d MiB held by the controller at most; the process, with the bucket, the cloud and all agents in it, %d MiB of heap with its garbage, at the end %d MiB live, %d of them the bucket's content
   controller  %.1f requests a task (%.2f puts, %.2f gets, %.2f pages of listings), %d journal entries, $%.2f in all
   agents      %.1f requests a task (%.2f puts, %.2f gets, %.2f listings), $%.2f in all
   price       $%.6f a task
-  attach      %s to load the run half way through
+  attach      %s to load the run half way through; %s to take a snapshot at the end, between two ticks
 `, s.tasks, s.instances, s.preempted, s.virtual.Round(time.Second), s.wall.Round(time.Second),
 		len(s.ticks), at(0.5).Round(10*time.Microsecond), at(0.99).Round(10*time.Microsecond), at(1).Round(time.Millisecond), float64(s.ticking.Microseconds())/float64(s.tasks),
-		s.heap>>20, s.live>>20, s.content>>20,
+		s.share>>20, s.heap>>20, s.live>>20, s.content>>20,
 		per(s.controller.all()), per(s.controller.puts.Load()), per(s.controller.gets.Load()), per(s.controller.lists.Load()), s.entries, s.controller.dollars(),
 		per(s.agents.all()), per(s.agents.puts.Load()), per(s.agents.gets.Load()), per(s.agents.lists.Load()), s.agents.dollars(),
-		(s.controller.dollars()+s.agents.dollars())/float64(s.tasks), s.attach.Round(time.Millisecond))
+		(s.controller.dollars()+s.agents.dollars())/float64(s.tasks), s.attach.Round(time.Millisecond), s.snapshot.Round(time.Millisecond))
 }
 
 // realTime is this machine's monotonic clock, also where time is virtual.
@@ -113,6 +116,7 @@ func scaleSpec(n int) *job.Spec {
 }
 
 func runScale(t *testing.T, n int) *scale {
+	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as the controller has it
 	result := &scale{tasks: n, controller: &requests{}, agents: &requests{}}
 	began := realTime()
 	synctest.Test(t, func(t *testing.T) {
@@ -175,6 +179,11 @@ func runScale(t *testing.T, n int) *scale {
 			t.Fatal(err)
 		}
 		result.entries = at.Seq
+		from := realTime()
+		if _, err := store.TakeSnapshot(state, at); err != nil {
+			t.Error(err)
+		}
+		result.snapshot = realTime() - from
 		for i := range state.Tasks[0].Indexes {
 			x := &state.Tasks[0].Indexes[i]
 			if x.Phase == plan.IndexSucceeded {
@@ -194,6 +203,7 @@ func (s *scale) measureHeap() {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	s.heap = max(s.heap, m.HeapInuse)
+	s.share = max(s.share, share())
 }
 
 // doorbells wake the workers whose desired document was written.

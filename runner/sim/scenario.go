@@ -28,9 +28,10 @@ func (s Seed) scenario(now time.Time) (Scenario, error) {
 		Fleets: []job.Fleet{{Name: "first", Provider: "sim"}},
 		Agent:  map[string]job.Program{"linux-amd64": {Key: "agents/sim", SHA256: "00"}},
 		Timing: job.Timing{
-			Heartbeat: job.Duration(20 * time.Second), Silence: job.Duration(3 * time.Minute),
+			Heartbeat: job.Duration(s.span(20*time.Second, time.Minute, "heartbeat")), Silence: job.Duration(s.span(3*time.Minute, 6*time.Minute, "silence")),
 			BootTimeout: job.Duration(5 * time.Minute), IdleTimeout: job.Duration(time.Minute),
-			Poll: job.Duration(10 * time.Second), Lease: job.Duration(leaseTime), OrphanGrace: job.Duration(10 * time.Minute),
+			Poll:  job.Duration(s.span(5*time.Second, 30*time.Second, "poll")),
+			Lease: job.Duration(leaseTime), OrphanGrace: job.Duration(10 * time.Minute),
 		},
 		MaxInstances: s.between(1, 6, "max instances"),
 	}
@@ -39,19 +40,29 @@ func (s Seed) scenario(now time.Time) (Scenario, error) {
 		spec.Fleets = append(spec.Fleets, job.Fleet{Name: "second", Provider: "sim"})
 		fleets = append(fleets, "second")
 	}
-	for i := range s.between(1, 3, "tasks") {
-		spec.Tasks = append(spec.Tasks, s.task(i, fleets))
+	large := s.happens(0.25, "large")
+	tasks := s.between(1, 2, "tasks")
+	if large {
+		tasks = s.between(2, 3, "tasks")
+	}
+	for i := range tasks {
+		spec.Tasks = append(spec.Tasks, s.task(i, fleets, large))
 	}
 	return Scenario{Spec: spec, Faults: s.weather()}, nil
 }
 
-func (s Seed) task(i int, fleets []string) job.Task {
+// task is one of a seed's. Most are small: what goes wrong does so between two
+// calls, and a small run meets as many faults for what it costs.
+func (s Seed) task(i int, fleets []string, large bool) job.Task {
 	at := func(what string) string { return fmt.Sprint("task ", i, " ", what) }
-	count := s.between(1, 4, at("count"))
-	work := taskWork{Epochs: s.between(1, 4, at("epochs")), Epoch: s.span(20*time.Second, 10*time.Minute, at("epoch"))}
-	short := s.happens(0.25, at("short")) // enough of them to be assigned ahead
-	if short {
-		count = s.between(8, 40, at("count of short"))
+	count := s.between(1, 2, at("count"))
+	work := taskWork{Epochs: s.between(1, 4, at("epochs")), Epoch: s.span(20*time.Second, 4*time.Minute, at("epoch"))}
+	if large {
+		count = s.between(1, 4, at("count"))
+		work.Epoch = s.span(20*time.Second, 10*time.Minute, at("epoch"))
+	}
+	if s.happens(0.15, at("short")) { // enough of them to be assigned ahead
+		count = s.between(8, 24, at("count of short"))
 		work = taskWork{Epochs: 1, Epoch: s.span(200*time.Millisecond, 20*time.Second, at("short epoch"))}
 	}
 	attempts := s.between(2, 6, at("attempts"))
@@ -82,22 +93,4 @@ func (s Seed) task(i int, fleets []string) job.Task {
 		task.DependsOn = []string{fmt.Sprint("task", i-1)}
 	}
 	return task
-}
-
-// weather is fair on some days: each fault is there or not.
-func (s Seed) weather() Faults {
-	f := Faults{
-		Preempt: 1, Unannounced: 0.3, Withdrawn: 0.1, HostLost: 0.1, Foreign: 0.02, NeverBoots: 0.05,
-		Capacity: 0.3, Quota: 0.05, Throttled: 0.05, Refused: 0.03, LostAnswer: 0.03, SlowCall: 0.05, LateCall: 0.05,
-		ListLag: 90 * time.Second, SlowTerminal: 5 * time.Minute,
-		BucketRefused: 0.01, BucketLostAnswer: 0.01, BucketSlow: 0.01, BucketLate: 0.006, Outages: 0.2,
-		Crash: 0.0007, Pause: 0.0015, SecondOne: 0.5,
-		AgentSilent: 0.1, AgentDies: 0.1, TaskFails: 0.05, OutOfMemory: 0.02,
-	}
-	for i, rate := range f.rates() {
-		if s.happens(0.4, "not today", i) {
-			*rate = 0
-		}
-	}
-	return f.scaled([]float64{0.3, 1, 3}[s.between(0, 2, "storm")])
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"hash/fnv"
 	"math"
 	"time"
 )
@@ -12,14 +11,40 @@ import (
 // the goroutines of a run interleave.
 type Seed uint64
 
-// chance is a number from [0, 1) for a decision.
-func (s Seed) chance(names ...any) float64 {
-	h := fnv.New64a()
-	fmt.Fprint(h, uint64(s))
-	for _, name := range names {
-		fmt.Fprint(h, "\x00", name)
+const (
+	fnvOffset = 14695981039346656037
+	fnvPrime  = 1099511628211
+)
+
+// hashText adds a text to a hash (FNV-1a), and its end.
+func hashText(h uint64, text string) uint64 {
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * fnvPrime
 	}
-	return float64(mix(h.Sum64())>>11) / (1 << 53)
+	return (h ^ 0xff) * fnvPrime
+}
+
+// hashNumber adds a number to a hash.
+func hashNumber(h, n uint64) uint64 { return mix(h ^ n*fnvPrime) }
+
+// hash is a seed's number for a decision.
+func (s Seed) hash(names ...any) uint64 {
+	h := hashNumber(fnvOffset, uint64(s))
+	for _, name := range names {
+		switch name := name.(type) {
+		case string:
+			h = hashText(h, name)
+		case int:
+			h = hashNumber(h, uint64(name))
+		case uint64:
+			h = hashNumber(h, name)
+		case time.Duration:
+			h = hashNumber(h, uint64(name))
+		default:
+			h = hashText(h, fmt.Sprint(name))
+		}
+	}
+	return h
 }
 
 // mix spreads what differs in a few bits over all of them (splitmix64).
@@ -30,6 +55,12 @@ func mix(x uint64) uint64 {
 	x *= 0x94d049bb133111eb
 	return x ^ x>>31
 }
+
+// part is a hash as a number from [0, 1).
+func part(hash uint64) float64 { return float64(mix(hash)>>11) / (1 << 53) }
+
+// chance is a number from [0, 1) for a decision.
+func (s Seed) chance(names ...any) float64 { return part(s.hash(names...)) }
 
 // happens reports whether something of a probability does.
 func (s Seed) happens(probability float64, names ...any) bool {
@@ -44,6 +75,12 @@ func (s Seed) between(least, most int, names ...any) int {
 // span is a duration of [least, most).
 func (s Seed) span(least, most time.Duration, names ...any) time.Duration {
 	return least + time.Duration(s.chance(names...)*float64(most-least))
+}
+
+// scale is a number of [least, most), any power of ten in it as likely as
+// another.
+func (s Seed) scale(least, most float64, names ...any) float64 {
+	return least * math.Pow(most/least, s.chance(names...))
 }
 
 // wait is how long something takes that has a rate for each hour: exponential.

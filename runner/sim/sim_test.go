@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -138,8 +139,8 @@ func shrink(t *testing.T, seed Seed) (shortest *World, how string) {
 		}
 	}
 	try("as it is", func(*Scenario) {})
-	for i := range (&Faults{}).rates() {
-		try(fmt.Sprintf("without fault %d", i), func(s *Scenario) { *s.Faults.rates()[i] = 0 })
+	for i, rate := range (&Faults{}).rates() {
+		try("without "+rate.name, func(s *Scenario) { *s.Faults.rates()[i].value = 0 })
 	}
 	for n := 1; n <= 2; n++ {
 		try(fmt.Sprintf("with %d tasks", n), func(s *Scenario) { s.Spec.Tasks = s.Spec.Tasks[:min(n, len(s.Spec.Tasks))] })
@@ -192,6 +193,7 @@ func tempHome(t *testing.T) string {
 // them: a compressor makes its channels at its first use, and a channel belongs
 // to the bubble of virtual time that it is made in.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // many small worlds, each soon gone
 	if err := warmUp(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

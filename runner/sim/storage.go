@@ -3,10 +3,14 @@ package sim
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"iter"
+	"strings"
+	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/runner/store"
 )
 
 // storage is the bucket as one actor reaches it.
@@ -24,12 +28,38 @@ func unreachable(op, key string) func(error) error {
 	}
 }
 
-func (s *storage) Get(ctx context.Context, key string, offset, length int64) (body io.ReadCloser, object bucket.Object, err error) {
-	err = s.actor.call(ctx, s.actor.world.bucketService(), "get", key, false, func() (err error) {
+// call is a call to the bucket.
+func (s *storage) call(op, key string, writes bool) call {
+	return call{
+		service: s.actor.world.faults().bucketService(), op: op, about: key, kind: kindOf(key),
+		writes: writes, meets: writes, lost: unreachable(op, key),
+	}
+}
+
+// kindOf is what a key holds, as Faults.Focus has it.
+func kindOf(key string) string {
+	switch {
+	case strings.Contains(key, "/journal/"):
+		return focusJournal
+	case strings.HasSuffix(key, store.DesiredName):
+		return focusDesired
+	case strings.HasSuffix(key, store.StatusName):
+		return focusStatus
+	case strings.HasSuffix(key, "lease.json"):
+		return focusLease
+	}
+	return ""
+}
+
+func (s *storage) Get(ctx context.Context, key string, offset, length int64) (io.ReadCloser, bucket.Object, error) {
+	var body io.ReadCloser
+	var object bucket.Object
+	c := s.call("get", key, false)
+	c.effect = func() (err error) {
 		body, object, err = s.under.Get(context.WithoutCancel(ctx), key, offset, length)
 		return err
-	}, unreachable("get", key))
-	if err != nil {
+	}
+	if err := s.actor.do(ctx, c); err != nil {
 		return nil, bucket.Object{}, err
 	}
 	return body, object, nil
@@ -40,26 +70,46 @@ func (s *storage) Put(ctx context.Context, key string, body io.ReadSeeker, cond 
 	if err != nil {
 		return bucket.Object{}, err
 	}
+	w := s.actor.world
+	if key == store.LeaseKey(w.spec.Run) && s.actor.sleeps() {
+		return bucket.Object{Key: key, Version: fmt.Sprint("asleep ", time.Now()), Modified: time.Now()}, nil
+	}
 	var object bucket.Object
-	err = s.actor.call(ctx, s.actor.world.bucketService(), "put", key, true, func() error {
-		written, err := s.under.Put(context.WithoutCancel(ctx), key, bytes.NewReader(content), cond)
-		if err != nil {
-			return err
+	c := s.call("put", key, true)
+	c.effect = func() error {
+		if f := w.faults(); w.seed.happens(f.BucketFull/6, "full", w.slot()) {
+			return &bucket.Error{Code: bucket.CodeFull, Op: "put", Key: key}
 		}
-		object = written
-		return s.actor.world.witness.wrote(s.actor, key, content)
-	}, unreachable("put", key))
-	if err != nil {
+		written, err := s.write(key, content, cond)
+		if err == nil {
+			object = written
+		}
+		return err
+	}
+	if err = s.actor.do(ctx, c); err != nil {
 		return bucket.Object{}, err
 	}
 	return object, nil
 }
 
+// write writes, and the witness sees it in the order of writes.
+func (s *storage) write(key string, content []byte, cond bucket.Condition) (bucket.Object, error) {
+	w := s.actor.world
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	written, err := s.under.Put(context.Background(), key, bytes.NewReader(content), cond)
+	if err == nil {
+		w.witness.wrote(s.actor, key, content)
+	}
+	return written, err
+}
+
 func (s *storage) List(ctx context.Context, prefix, after string) iter.Seq2[bucket.Object, error] {
 	return func(yield func(bucket.Object, error) bool) {
 		var found []bucket.Object
-		err := s.actor.call(ctx, s.actor.world.bucketService(), "list", prefix, false, func() error {
-			found = found[:0]
+		c := s.call("list", prefix, false)
+		c.effect = func() error {
+			found = nil
 			for object, err := range s.under.List(context.WithoutCancel(ctx), prefix, after) {
 				if err != nil {
 					return err
@@ -67,8 +117,8 @@ func (s *storage) List(ctx context.Context, prefix, after string) iter.Seq2[buck
 				found = append(found, object)
 			}
 			return nil
-		}, unreachable("list", prefix))
-		if err != nil {
+		}
+		if err := s.actor.do(ctx, c); err != nil {
 			yield(bucket.Object{}, err)
 			return
 		}
@@ -81,9 +131,9 @@ func (s *storage) List(ctx context.Context, prefix, after string) iter.Seq2[buck
 }
 
 func (s *storage) Delete(ctx context.Context, key string) error {
-	return s.actor.call(ctx, s.actor.world.bucketService(), "delete", key, true, func() error {
-		return s.under.Delete(context.WithoutCancel(ctx), key)
-	}, unreachable("delete", key))
+	c := s.call("delete", key, true)
+	c.effect = func() error { return s.under.Delete(context.Background(), key) }
+	return s.actor.do(ctx, c)
 }
 
 func (s *storage) Describe() bucket.Description { return s.under.Describe() }

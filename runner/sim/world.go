@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
@@ -21,8 +22,8 @@ import (
 const (
 	// leaseTime of the simulated runs.
 	leaseTime = 15 * time.Second
-	// stormy is how long faults happen; then the world is perfect, and the run
-	// must end.
+	// stormy is how long faults happen at most; then the world is perfect, and
+	// the run must end.
 	stormy = 8 * time.Hour
 	// calm is how long the run may take from then on.
 	calm = 3 * 24 * time.Hour
@@ -31,7 +32,7 @@ const (
 // World is one run with everything around it.
 type World struct {
 	seed    Seed
-	rates   Faults
+	skew    time.Duration // how far the cloud's clock is ahead
 	spec    *job.Spec
 	bucket  *memory.Bucket
 	cloud   *cloud
@@ -46,16 +47,31 @@ type World struct {
 	end  context.CancelFunc
 	work sync.WaitGroup
 
+	weather atomic.Pointer[Faults] // of this moment
+	flights flights
+	writing sync.Mutex // held while something is written and witnessed
+
 	mu          sync.Mutex
-	history     []string
+	history     []line
 	first       string // the first violation
 	controllers int
-	over        bool // no more faults
+}
+
+// line of the history. It is made a text only when it is read.
+type line struct {
+	at     time.Duration
+	format string
+	args   []any
+}
+
+func (l line) String() string {
+	return fmt.Sprintf("%10s  ", l.at.Round(time.Millisecond)) + fmt.Sprintf(l.format, l.args...)
 }
 
 // newWorld makes a world on virtual time; home is an empty folder.
 func newWorld(ctx context.Context, seed Seed, spec *job.Spec, rates Faults, home string) *World {
-	w := &World{seed: seed, rates: rates, spec: spec, bucket: memory.New("sim"), home: home, began: time.Now(), listLag: rates.ListLag}
+	w := &World{seed: seed, skew: rates.Skew, spec: spec, bucket: memory.New("sim"), home: home, began: time.Now(), listLag: rates.ListLag}
+	w.weather.Store(&rates)
 	w.ctx, w.end = context.WithCancel(ctx)
 	w.cloud = newCloud(w)
 	w.witness = newWitness(w)
@@ -64,22 +80,17 @@ func newWorld(ctx context.Context, seed Seed, spec *job.Spec, rates Faults, home
 	return w
 }
 
-// faults are the rates of this moment.
-func (w *World) faults() Faults {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.over {
-		return Faults{}
-	}
-	return w.rates
-}
+// faults are the rates of this moment, not to be changed.
+func (w *World) faults() *Faults { return w.weather.Load() }
 
-// tell adds a line to the history.
+// slot is the ten minutes that it is now.
+func (w *World) slot() time.Duration { return time.Since(w.began) / (10 * time.Minute) }
+
+// tell adds a line to the history. Its arguments must not change afterwards.
 func (w *World) tell(format string, args ...any) {
-	line := fmt.Sprintf("%10s  ", time.Since(w.began).Round(time.Millisecond)) + fmt.Sprintf(format, args...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.history = append(w.history, line)
+	w.history = append(w.history, line{time.Since(w.began), format, args})
 }
 
 // violated notes that a promise was broken.
@@ -140,10 +151,8 @@ func (w *World) run() error {
 		return err
 	}
 	w.work.Go(func() {
-		if w.wait(w.ctx, stormy) {
-			w.mu.Lock()
-			w.over = true
-			w.mu.Unlock()
+		if w.wait(w.ctx, w.seed.span(time.Hour, stormy, "storm")) {
+			w.weather.Store(&Faults{})
 			w.tell("the storm is over")
 		}
 	})
@@ -151,6 +160,7 @@ func (w *World) run() error {
 	w.work.Go(func() { w.keepControlled(done) })
 	w.work.Go(w.startOthers)
 	w.work.Go(w.attend)
+	w.work.Go(w.mayCancel)
 	select {
 	case <-done:
 	case <-time.After(stormy + calm):
@@ -175,7 +185,7 @@ func (w *World) keepControlled(done chan<- struct{}) {
 		if w.control(w.ctx) {
 			return
 		}
-		if !w.wait(w.ctx, w.seed.span(0, 2*time.Minute, "absence", n)) {
+		if !w.wait(w.ctx, w.seed.span(0, w.faults().Absence+time.Minute, "absence", n)) {
 			return
 		}
 	}
@@ -188,11 +198,27 @@ func (w *World) startOthers() {
 		if rate == 0 || !w.wait(w.ctx, w.seed.wait(rate, "second", n)) {
 			return
 		}
-		ctx, cancel := context.WithTimeout(w.ctx, w.seed.span(time.Minute, 2*time.Hour, "second for", n))
-		w.work.Go(func() {
-			defer cancel()
-			w.control(ctx)
-		})
+		w.startOther(0, w.seed.span(time.Minute, 2*time.Hour, "second for", n))
+	}
+}
+
+// startOther starts a controller beside, after a while and for a time.
+func (w *World) startOther(after, lasts time.Duration) {
+	w.later(after, func() {
+		ctx, cancel := context.WithTimeout(w.ctx, lasts)
+		defer cancel()
+		w.control(ctx)
+	})
+}
+
+// mayCancel is the user who cancels the run.
+func (w *World) mayCancel() {
+	after := w.seed.wait(w.faults().Cancel, "cancel")
+	if after > stormy || !w.wait(w.ctx, after) {
+		return
+	}
+	if _, err := store.PutRequest(w.ctx, w.bucket, w.spec.Run, plan.Request{Kind: plan.RequestCancel, By: "user"}); err == nil {
+		w.tell("the user cancels the run")
 	}
 }
 
@@ -222,6 +248,9 @@ func (w *World) control(ctx context.Context) (closed bool) {
 	err := controller.Run(ctx, controller.Options{
 		Bucket: &storage{actor: a, under: w.bucket}, Run: w.spec.Run, Providers: &api{actor: a, cloud: w.cloud},
 		Log: w.logger(name), Name: name, Wait: true,
+		Begins:   a.begins,
+		Observe:  func(state *plan.State) { w.witness.observed(a, state) },
+		Happened: func(events []plan.Event) { w.witness.happened(a, events) },
 	})
 	w.tell("%s ends: %v", name, err)
 	return err == nil
@@ -247,7 +276,7 @@ type teller struct {
 }
 
 func (t *teller) Write(line []byte) (int, error) {
-	t.w.tell("%s says %s", t.name, bytes.TrimSpace(line))
+	t.w.tell("%s says %s", t.name, string(bytes.TrimSpace(line)))
 	return len(line), nil
 }
 
@@ -255,7 +284,10 @@ func (t *teller) Write(line []byte) (int, error) {
 func (w *World) story(most int) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lines := w.history
+	lines := make([]string, len(w.history))
+	for i, line := range w.history {
+		lines[i] = line.String()
+	}
 	if len(lines) > most {
 		cut := fmt.Sprintf("            ... %d lines ...", len(lines)-most)
 		lines = append(append(append([]string{}, lines[:most/4]...), cut), lines[len(lines)-most*3/4:]...)

@@ -28,6 +28,38 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 
 func compress(data []byte) []byte { return encoder().EncodeAll(data, nil) }
 
+// compressor compresses what is written to it, a part after the other, each a
+// frame of its own: what reads one frame reads any number.
+type compressor struct {
+	plain []byte // not compressed yet
+	out   []byte
+}
+
+// part is how much is compressed at once.
+const part = 1 << 20
+
+// Write implements io.Writer; it gives no errors.
+func (c *compressor) Write(p []byte) (int, error) {
+	c.plain = append(c.plain, p...)
+	if len(c.plain) >= part {
+		c.flush()
+	}
+	return len(p), nil
+}
+
+func (c *compressor) flush() {
+	c.out = encoder().EncodeAll(c.plain, c.out)
+	c.plain = c.plain[:0]
+}
+
+// bytes is all that was written, compressed.
+func (c *compressor) bytes() []byte {
+	if len(c.plain) > 0 {
+		c.flush()
+	}
+	return c.out
+}
+
 // decompress undoes compress; data that is not compressed comes back as it is.
 func decompress(key string, data []byte) ([]byte, error) {
 	if !bytes.HasPrefix(data, zstdMagic) {

@@ -136,7 +136,11 @@ func FuzzFold(f *testing.F) {
 		var at Position
 		at.Fold(state, entry)
 		state.Run()
-		snapshot, err := TakeSnapshot(state, at)
+		taken, err := TakeSnapshot(state, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := DecodeSnapshot("snapshot", taken.data)
 		if err != nil {
 			t.Fatal(err)
 		}

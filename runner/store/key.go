@@ -55,7 +55,8 @@ func StatusKey(run, instance string) string {
 	return InstancesPrefix(run) + instance + "/status.json"
 }
 
-// RequestsPrefix is the prefix of what users ask of a run: cancel, resume.
+// RequestsPrefix is the prefix of what users ask of a run: cancel, pause,
+// resume, retry, release.
 func RequestsPrefix(run string) string { return RunPrefix(run) + "requests/" }
 
 // RequestKey is one request; id keeps those of one kind apart.
@@ -68,8 +69,10 @@ func LogPrefix(run string, id job.AttemptID) string {
 
 // LogKey is one part of an attempt's log, seq from 1.
 func LogKey(run string, id job.AttemptID, seq int64) string {
-	return LogPrefix(run, id) + fmt.Sprintf("%08d", seq)
+	return LogPrefix(run, id) + logPart(seq)
 }
+
+func logPart(seq int64) string { return fmt.Sprintf("%08d", seq) }
 
 // CheckpointPrefix is the prefix of an index's checkpoints, of the series
 // without a name. Node is 0 unless it is a gang.
@@ -115,6 +118,16 @@ func OutputKey(run string, id job.AttemptID) string {
 
 // WorkdirKey is the manifest of the files that attempts start in.
 func WorkdirKey(run string) string { return RunPrefix(run) + "workdir" }
+
+// InputsPrefix is the prefix of the manifests of a run's inputs from outside.
+func InputsPrefix(run string) string { return RunPrefix(run) + "inputs/" }
+
+// InputKey is the manifest of an input from outside.
+func InputKey(run, name string) string { return InputsPrefix(run) + name }
+
+// ImportKey says what a source held when it was imported last; id is a digest
+// of the source's address.
+func ImportKey(id string) string { return "imports/" + id }
 
 // AgentKey is an agent program; digest is its SHA-256 in hex, so that programs
 // of one version (a developer's, say) don't meet.

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -135,28 +137,40 @@ func Follow(ctx context.Context, b bucket.Bucket, run string, poll time.Duration
 	}
 }
 
-// TakeSnapshot folds a state into a snapshot, which shares nothing with it. It
-// does no I/O.
-func TakeSnapshot(state *plan.State, at Position) (Snapshot, error) {
-	folded, err := state.Snapshot()
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("encoding a snapshot: %w", err)
-	}
-	return Snapshot{
+// TakenSnapshot is a snapshot as it stands in the bucket.
+type TakenSnapshot struct {
+	seq  int64
+	data []byte
+}
+
+// TakeSnapshot folds a state into a snapshot, which shares nothing with it and
+// is compressed as it is made. It does no I/O.
+func TakeSnapshot(state *plan.State, at Position) (TakenSnapshot, error) {
+	head, err := json.Marshal(Snapshot{
 		Version: job.SpecVersion, Seq: at.Seq, Epoch: at.Epoch, Now: at.Now, Gaps: slices.Clone(at.Gaps),
-		Taken: slices.Sorted(maps.Keys(at.Taken)), State: folded, Written: time.Now().UTC(),
-	}, nil
+		Taken: slices.Sorted(maps.Keys(at.Taken)), Written: time.Now().UTC(),
+	})
+	before, after, found := bytes.Cut(head, []byte(`"state":null`)) // the field: in a text its quotes would be escaped
+	if err == nil && !found {
+		err = errors.New("there is no place for the state")
+	}
+	if err != nil {
+		return TakenSnapshot{}, fmt.Errorf("encoding a snapshot: %w", err)
+	}
+	var taken compressor
+	fmt.Fprintf(&taken, `%s"state":`, before)
+	if err := state.WriteSnapshot(&taken); err != nil {
+		return TakenSnapshot{}, fmt.Errorf("encoding a snapshot: %w", err)
+	}
+	fmt.Fprintf(&taken, "%s\n", after)
+	return TakenSnapshot{at.Seq, taken.bytes()}, nil
 }
 
 // WriteSnapshot keeps a snapshot, to shorten reading. One that is there already
 // is left. Errors are the bucket's; none of them harms the run. May be
 // repeated.
-func WriteSnapshot(ctx context.Context, b bucket.Bucket, run string, snapshot Snapshot) error {
-	data, err := EncodeSnapshot(snapshot)
-	if err != nil {
-		return err
-	}
-	_, err = writeObject(ctx, b, SnapshotKey(run, snapshot.Seq), data, bucket.IfAbsent())
+func WriteSnapshot(ctx context.Context, b bucket.Bucket, run string, snapshot TakenSnapshot) error {
+	_, err := writeObject(ctx, b, SnapshotKey(run, snapshot.seq), snapshot.data, bucket.IfAbsent())
 	if errors.Is(err, bucket.ErrConflict) {
 		return nil
 	}

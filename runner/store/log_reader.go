@@ -14,7 +14,12 @@ import (
 // wrote nothing is empty. Errors: the bucket's, w's, and ErrCorrupt, which
 // names the part. May be repeated.
 func ReadLog(ctx context.Context, b bucket.Bucket, run string, id job.AttemptID, w io.Writer) error {
-	_, err := readLogAfter(ctx, b, LogPrefix(run, id), "", w)
+	return ReadLogAt(ctx, b, LogPrefix(run, id), w)
+}
+
+// ReadLogAt is ReadLog of the log whose parts have a prefix.
+func ReadLogAt(ctx context.Context, b bucket.Bucket, prefix string, w io.Writer) error {
+	_, err := readLogAfter(ctx, b, prefix, "", w)
 	return err
 }
 

@@ -15,7 +15,7 @@ func (w *LogWriter) send() {
 		if part == nil {
 			return
 		}
-		if !w.put(LogKey(w.run, w.id, seq), compress(part)) {
+		if !w.put(w.opts.Prefix+logPart(seq), compress(part)) {
 			return
 		}
 		w.mu.Lock()

@@ -31,6 +31,8 @@ type LogOptions struct {
 	// system's folder for temporary files.
 	SpillDir   string
 	SpillBytes int64
+	// Prefix of the parts' keys; "" is LogPrefix.
+	Prefix string
 }
 
 // LogWriter streams an attempt's log to the bucket as compressed parts. It
@@ -81,6 +83,9 @@ func NewLogWriter(ctx context.Context, b bucket.Bucket, run string, id job.Attem
 	}
 	if opts.SpillBytes <= 0 {
 		opts.SpillBytes = DefaultSpillBytes
+	}
+	if opts.Prefix == "" {
+		opts.Prefix = LogPrefix(run, id)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	w := &LogWriter{

@@ -21,22 +21,39 @@ type requestDocument struct {
 	Version int              `json:"version"`
 	Kind    plan.RequestKind `json:"kind"`
 	By      string           `json:"by,omitempty"`
-	Written time.Time        `json:"written"` // the user's clock, for people
+	Task    string           `json:"task,omitempty"`
+	Index   *int             `json:"index,omitempty"` // nil: all of the task
+	Written time.Time        `json:"written"`         // the user's clock, for people
 }
 
 // PutRequest asks something of a run; its controller, or the next one, takes
 // it up and removes it. The result is the request's key. Repeating it asks
 // again.
 func PutRequest(ctx context.Context, b bucket.Bucket, run string, request plan.Request) (string, error) {
-	data, err := encode(requestDocument{
-		Version: job.SpecVersion, Kind: request.Kind, By: request.By, Written: time.Now().UTC(),
-	})
+	document := requestDocument{
+		Version: job.SpecVersion, Kind: request.Kind, By: request.By, Task: request.Task, Written: time.Now().UTC(),
+	}
+	if request.Task != "" && request.Index >= 0 {
+		document.Index = &request.Index
+	}
+	data, err := encode(document)
 	if err != nil {
 		return "", err
 	}
 	key := RequestKey(run, string(request.Kind), strings.ToLower(rand.Text()))
 	_, err = writeObject(ctx, b, key, data, bucket.Condition{})
 	return key, err
+}
+
+func (d requestDocument) request() plan.Request {
+	r := plan.Request{Kind: d.Kind, By: d.By, Task: d.Task}
+	switch {
+	case d.Index != nil:
+		r.Index = *d.Index
+	case d.Task != "":
+		r.Index = -1
+	}
+	return r
 }
 
 // ListRequests reads the requests that lie there. One that cannot be read is
@@ -54,7 +71,7 @@ func ListRequests(ctx context.Context, b bucket.Bucket, run string) (requests []
 		case err != nil:
 			return requests, faults, err
 		default:
-			requests = append(requests, StoredRequest{object.Key, plan.Request{Kind: document.Kind, By: document.By}})
+			requests = append(requests, StoredRequest{object.Key, document.request()})
 		}
 	}
 	return requests, faults, nil

@@ -11,8 +11,8 @@ import (
 // their outputs.
 const CachePrefix = "cache/"
 
-// Roots yields the key of every manifest in the bucket: checkpoints, outputs
-// and workdirs of all runs, also of those that are being submitted, and cached
+// Roots yields the key of every manifest in the bucket: checkpoints, outputs,
+// workdirs and inputs of all runs, also of those that are being submitted, and cached
 // outputs. Chunks that none of them names are garbage. The sequence ends after
 // its first error, and is then no ground to delete anything. May be repeated.
 //
@@ -44,7 +44,7 @@ func Roots(ctx context.Context, b bucket.Bucket) iter.Seq2[string, error] {
 				break
 			}
 			after = RunsPrefix + run + "0"
-			for _, prefix := range []string{RunPrefix(run) + "checkpoints/", RunPrefix(run) + "outputs/", WorkdirKey(run)} {
+			for _, prefix := range []string{RunPrefix(run) + "checkpoints/", RunPrefix(run) + "outputs/", WorkdirKey(run), InputsPrefix(run)} {
 				if !yieldKeys(ctx, b, prefix, yield) {
 					return
 				}

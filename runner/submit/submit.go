@@ -46,6 +46,10 @@ type Options struct {
 	// Source.Version, and the timing that the file left open.
 	Spec    *job.Spec
 	Workdir *Workdir // nil: none
+	// Inputs says where Spec.Inputs are.
+	Inputs []Input
+	// InputProgress of the import of inputs; may be nil.
+	InputProgress func(InputProgress)
 	// Agents are the paths of the agent programs by "os-arch"; at least one.
 	Agents map[string]string
 	// Version of spotrelay and of the agents.
@@ -87,6 +91,9 @@ func Submit(ctx context.Context, opts Options) (string, error) {
 		if spec.Workdir, err = sendWorkdir(ctx, opts, spec.Run); err != nil {
 			return "", err
 		}
+	}
+	if err := importInputs(ctx, opts, spec); err != nil {
+		return "", err
 	}
 	if err := digestCacheFiles(ctx, opts, spec); err != nil {
 		return "", err

@@ -38,7 +38,7 @@ type Server struct {
 
 // StartS3 starts an S3 server with an empty bucket, over TLS when authority is
 // not nil, and gives this process the credentials for it and no others.
-func StartS3(t *testing.T, authority *Authority) *Server {
+func StartS3(t testing.TB, authority *Authority) *Server {
 	t.Helper()
 	address := start(t, launchS3(t, authority, t.TempDir()))
 	giveCredentials(t, authority)
@@ -46,7 +46,7 @@ func StartS3(t *testing.T, authority *Authority) *Server {
 }
 
 // launchS3 is an S3 server that keeps its objects below root.
-func launchS3(t *testing.T, authority *Authority, root string) launch {
+func launchS3(t testing.TB, authority *Authority, root string) launch {
 	t.Helper()
 	binary := versitygw.binary(t)
 	if err := os.Mkdir(filepath.Join(root, Bucket), 0o755); err != nil {
@@ -70,7 +70,7 @@ func launchS3(t *testing.T, authority *Authority, root string) launch {
 }
 
 // giveCredentials gives this process those of the S3 server and no others.
-func giveCredentials(t *testing.T, authority *Authority) {
+func giveCredentials(t testing.TB, authority *Authority) {
 	t.Helper()
 	IsolateAWS(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", AccessKey)
@@ -81,7 +81,7 @@ func giveCredentials(t *testing.T, authority *Authority) {
 }
 
 // IsolateAWS hides what this machine knows of AWS, for the time of the test.
-func IsolateAWS(t *testing.T) {
+func IsolateAWS(t testing.TB) {
 	t.Helper()
 	nothing := filepath.Join(t.TempDir(), "none")
 	t.Setenv("AWS_CONFIG_FILE", nothing)
@@ -98,7 +98,7 @@ func IsolateAWS(t *testing.T) {
 
 // StartGCS starts a GCS server with an empty bucket, over TLS when authority
 // is not nil. It asks for no credentials.
-func StartGCS(t *testing.T, authority *Authority) *Server {
+func StartGCS(t testing.TB, authority *Authority) *Server {
 	t.Helper()
 	binary := fakeGCS.binary(t)
 	command := func(port string) *exec.Cmd {

@@ -330,3 +330,19 @@ func (s *Server) Templates() []string {
 	}
 	return names
 }
+
+// PutTemplate makes an empty launch template as its owner would, and gives its
+// id.
+func (s *Server) PutTemplate(name string) (id string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer, refused := s.createTemplate(model.Values{"LaunchTemplateName": name, "LaunchTemplateData": model.Values{
+		"InstanceInitiatedShutdownBehavior": "terminate",
+	}})
+	if refused != nil {
+		s.t.Errorf("ec2test: the launch template %s: %v", name, refused)
+		return ""
+	}
+	return answer.Struct("LaunchTemplate").String("LaunchTemplateId")
+}

@@ -27,10 +27,17 @@ const (
 	// "30s", set by a provider whose fleets differ in that; otherwise it is the
 	// Lead of the probe's sources.
 	VarNoticeLead = "SPOTRELAY_NOTICE_LEAD"
+	// VarAddress is where other instances reach this one, set by a provider
+	// whose instances cannot find that out themselves: a host's name or number,
+	// or AddressNone.
+	VarAddress = "SPOTRELAY_ADDRESS"
 	// VarHome is the folder the agent works in, set by the provider; default
 	// /var/lib/spotrelay.
 	VarHome = "SPOTRELAY_HOME"
 )
+
+// AddressNone is VarAddress where no other instance reaches this one.
+const AddressNone = "none"
 
 // Config is the content of VarConfig.
 type Config struct {

@@ -58,7 +58,7 @@ func (t *Teller) Before(event plan.Event) {
 func (t *Teller) Tell(event plan.Event) Line {
 	switch {
 	case event.AttemptAssigned != nil, event.AttemptAccepted != nil, event.AttemptWithdrawn != nil,
-		event.AttemptEnded != nil, event.IndexEnded != nil:
+		event.AttemptEnded != nil, event.IndexEnded != nil, event.IndexReopened != nil, event.TaskSkipped != nil:
 		return t.attempt(event)
 	case event.LaunchOpened != nil, event.LaunchAnswered != nil, event.LaunchClosed != nil,
 		event.PoolCooled != nil, event.CapacityMoved != nil:
@@ -68,6 +68,8 @@ func (t *Teller) Tell(event plan.Event) Line {
 		return t.instance(event)
 	case event.IndexCached != nil, event.IndexAwaits != nil, event.CacheMissed != nil, event.CacheKept != nil:
 		return t.cache(event)
+	case event.NodeEnded != nil, event.NodeAssigned != nil, event.GangStopped != nil, event.GangReturned != nil:
+		return t.gang(event)
 	default:
 		return t.run(event)
 	}
@@ -82,6 +84,11 @@ func (t *Teller) attempt(event plan.Event) Line {
 		return Line{Text: fmt.Sprintf("%s assigned anew: %s", t.Name(e.Task, e.Index), e.Reason)}
 	case event.AttemptEnded != nil:
 		return t.ended(event.AttemptEnded)
+	case event.IndexReopened != nil:
+		e := event.IndexReopened
+		return Line{Text: t.Name(e.Task, e.Index) + " is retried" + by(e.By)}
+	case event.TaskSkipped != nil:
+		return Line{Text: fmt.Sprintf("%s was skipped: %s", event.TaskSkipped.Task, event.TaskSkipped.Reason)}
 	case event.IndexEnded != nil:
 		e := event.IndexEnded
 		weight := Bad
@@ -98,6 +105,9 @@ func (t *Teller) accepted(id job.AttemptID) Line {
 	record := t.record(id)
 	if record == nil {
 		return Line{Text: text}
+	}
+	if n := len(record.Nodes); n > 0 {
+		text += fmt.Sprintf(" on %d nodes,", n)
 	}
 	text += fmt.Sprintf(" on %s (%s)", record.Instance, Offer(record.Offer))
 	if record.Final {
@@ -253,6 +263,10 @@ func (t *Teller) run(event plan.Event) Line {
 		return Line{Text: "cancelling" + by(event.CancelRequested.By), Weight: Warning}
 	case event.CostWarned != nil, event.IndexStopped != nil, event.RunStopped != nil:
 		return t.limit(event)
+	case event.InstanceHeld != nil:
+		e := event.InstanceHeld
+		return Line{Text: fmt.Sprintf("%s is kept for %s, for a look at %s attempt %d", e.Instance,
+			Span(e.Until-t.State.Now), t.Name(e.Task, e.Index), e.Attempt), Weight: Warning}
 	case event.RunPaused != nil:
 		return Line{Text: "pausing: what runs saves, and the instances are given back" + by(event.RunPaused.By), Weight: Warning}
 	case event.RunHeld != nil:

@@ -1,0 +1,14 @@
+terraform {
+  required_version = ">= 1.9.0, < 2.0.0"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = ">= 6.0.0, < 8.0.0"
+    }
+    local = {
+      source  = "hashicorp/local"
+      version = ">= 2.4.0, < 3.0.0"
+    }
+  }
+}
