@@ -3,7 +3,6 @@ package submit
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -161,49 +160,4 @@ func (r *recovering) succeeded(ctx context.Context, one *taking) error {
 	}
 	one.taken = &taken
 	return nil
-}
-
-// checkpoints takes over the newest whole checkpoint of each series of an
-// index.
-func (r *recovering) checkpoints(ctx context.Context, one *taking) error {
-	var found *job.CheckpointRef
-	for _, c := range one.task.Execution.Checkpoints() {
-		ref, err := r.newest(ctx, one, c.Name)
-		if err != nil {
-			return err
-		}
-		if ref != nil {
-			found = found.With(c.Name, *store.CheckpointRef(*ref))
-		}
-	}
-	if found != nil {
-		one.taken = &job.Taken{Task: one.task.Name, Index: one.index, Checkpoint: found}
-	}
-	return nil
-}
-
-// newest copies the newest checkpoint of a series that is whole; nil: there is
-// none. One that could not be restored is none.
-func (r *recovering) newest(ctx context.Context, one *taking, name string) (*checkpointing.Ref, error) {
-	run := r.state.Spec.Run
-	refs, err := checkpointing.Open(r.b).List(ctx, store.SeriesPrefix(run, one.task.Name, one.index, 0, name))
-	if err != nil {
-		return nil, err
-	}
-	for _, from := range slices.Backward(refs) {
-		if slices.Contains(one.x.Bad, from.Key) {
-			continue
-		}
-		id := checkpointing.ID{Sequence: from.ID.Sequence}
-		key := store.SeriesPrefix(r.to, one.task.Name, one.index, 0, name) + checkpointing.ManifestName(id)
-		ref, err := checkpointing.CopyCheckpoint(ctx, r.b, from, key, id)
-		switch {
-		case err == nil:
-			return &ref, nil
-		case !damaged(err):
-			return nil, err
-		}
-		one.passed = append(one.passed, "a checkpoint is damaged and passed over: "+err.Error())
-	}
-	return nil, nil
 }
