@@ -89,7 +89,7 @@ interrupted.`,
 			root.AddCommand(command)
 		}
 	}
-	add("run", a.runCommand(), a.submitCommand(), a.attachCommand(), a.recoverCommand(), a.rerunCommand(), a.statusCommand(), a.attemptsCommand(), a.logsCommand(),
+	add("run", a.runCommand(), a.submitCommand(), a.attachCommand(), a.recoverCommand(), a.rerunCommand(), a.diffCommand(), a.sourceCommand(), a.statusCommand(), a.attemptsCommand(), a.logsCommand(),
 		a.outputsCommand(), a.resultsCommand(), a.checkpointCommand(), a.cacheCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.retryCommand(), a.releaseCommand(), a.execCommand(), a.preemptCommand())
 	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand(), a.offersCommand())

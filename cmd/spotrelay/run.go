@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -98,6 +99,10 @@ func (a *app) submit(ctx context.Context, path string, flags fileFlags, cache ca
 func (a *app) submitTo(ctx context.Context, b bucket.Bucket, file *jobspec.File, agents map[string]string, manager *plugins.Manager) (string, error) {
 	options := submitOptions(b, file, agents, manager)
 	options.Skipped = a.printSkipped
+	options.Folder = "."
+	if len(file.Paths) > 0 && file.Paths[0] != "-" {
+		options.Folder = filepath.Dir(file.Paths[0])
+	}
 	options.InputProgress = a.importProgress()
 	run, err := submit.Submit(ctx, options)
 	if err != nil {

@@ -232,6 +232,9 @@ type Source struct {
 	Git       *Git              `json:"git,omitempty"`       // nil: the file is in no work tree
 	// Providers are the versions of the provider plugins, by name.
 	Providers map[string]string `json:"providers,omitempty"`
+	// Environment names the variables of the submitter's environment that set
+	// variables of the job file; their values are among Variables.
+	Environment []string `json:"environment,omitempty"`
 }
 
 // Git is the state of the work tree that a job file lies in.

@@ -48,7 +48,7 @@ func (l *loader) readJob(block *content) *File {
 	spec.Timing = l.readTiming(block.first(timingSchema))
 	file.Workdir = l.readWorkdir(block.first(workdirSchema))
 	l.checkCachePatterns(file.Workdir)
-	spec.Source = job.Source{File: strings.Join(l.opts.Files, " "), Text: l.sourceTexts(), Variables: l.variableTexts()}
+	spec.Source = job.Source{File: strings.Join(l.opts.Files, " "), Text: l.sourceTexts(), Variables: l.variableTexts(), Environment: l.environmentNames()}
 	return file
 }
 

@@ -298,3 +298,15 @@ func (l *loader) variableTexts() map[string]string {
 	}
 	return texts
 }
+
+// environmentNames are the variables of the environment that set variables of
+// the job file, sorted.
+func (l *loader) environmentNames() []string {
+	var names []string
+	for _, name := range keysOf(l.variables) {
+		if from := environPrefix + name; l.variables[name].setBy == from {
+			names = append(names, from)
+		}
+	}
+	return names
+}

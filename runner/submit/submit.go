@@ -54,6 +54,8 @@ type Options struct {
 	Agents map[string]string
 	// Version of spotrelay and of the agents.
 	Version string
+	// Folder of the job file, whose git state is recorded; "" records none.
+	Folder string
 	// Providers are asked for the timing that they suggest; nil asks nobody.
 	Providers Providers
 	// Progress of the workdir's upload; may be nil.
@@ -82,6 +84,12 @@ func Submit(ctx context.Context, opts Options) (string, error) {
 		return "", err
 	}
 	if err := fillTiming(ctx, opts, &spec.Timing); err != nil {
+		return "", err
+	}
+	if opts.Folder != "" {
+		spec.Source.Git = GitOf(ctx, opts.Folder)
+	}
+	if spec.Source.Providers, err = providerVersions(ctx, opts); err != nil {
 		return "", err
 	}
 	if spec.Agent, err = publishAgents(ctx, opts); err != nil {
@@ -179,6 +187,29 @@ func fillTiming(ctx context.Context, opts Options, timing *job.Timing) error {
 	fill(&timing.OrphanGrace, defaultOrphanGrace)
 	fill(&timing.Lease, defaultLease)
 	return nil
+}
+
+// providerVersions are the versions of the plugins that the fleets need.
+func providerVersions(ctx context.Context, opts Options) (map[string]string, error) {
+	if opts.Providers == nil {
+		return nil, nil
+	}
+	versions := map[string]string{}
+	for _, fleet := range opts.Spec.Fleets {
+		if _, known := versions[fleet.Provider]; known {
+			continue
+		}
+		provider, err := opts.Providers.Provider(ctx, fleet.Provider)
+		if err != nil {
+			return nil, err
+		}
+		description, err := provider.Describe(ctx)
+		if err != nil {
+			return nil, err
+		}
+		versions[fleet.Provider] = description.Version
+	}
+	return versions, nil
 }
 
 // fill gives a duration that is open the first value that is not.
