@@ -8,6 +8,7 @@ import (
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/archive"
 	"github.com/spotrelay/spotrelay/runner/store"
 )
 
@@ -76,6 +77,7 @@ func codeAndHint(err error) (code, hint string) {
 		fromProv *providers.Error
 		fromStor *store.Error
 		fromChk  *checkpointing.Error
+		fromArch *archive.Error
 	)
 	switch {
 	case errors.As(err, &call):
@@ -87,6 +89,8 @@ func codeAndHint(err error) (code, hint string) {
 		return string(fromProv.Code), "" // the text has the hint
 	case errors.As(err, &fromChk):
 		return string(fromChk.Code), ""
+	case errors.As(err, &fromArch):
+		return string(fromArch.Code), fromArch.Hint
 	case errors.As(err, &fromStor):
 		return string(fromStor.Code), ""
 	case errors.As(err, &fromBkt):

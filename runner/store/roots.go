@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
 )
@@ -44,7 +46,7 @@ func Roots(ctx context.Context, b bucket.Bucket) iter.Seq2[string, error] {
 				break
 			}
 			after = RunsPrefix + run + "0"
-			for _, prefix := range []string{RunPrefix(run) + "checkpoints/", RunPrefix(run) + "outputs/", WorkdirKey(run), InputsPrefix(run)} {
+			for _, prefix := range manifestPrefixes(run) {
 				if !yieldKeys(ctx, b, prefix, yield) {
 					return
 				}
@@ -52,6 +54,15 @@ func Roots(ctx context.Context, b bucket.Bucket) iter.Seq2[string, error] {
 		}
 		yieldKeys(ctx, b, CachePrefix, ofCache)
 	}
+}
+
+func manifestPrefixes(run string) []string {
+	return []string{RunPrefix(run) + "checkpoints/", RunPrefix(run) + "outputs/", WorkdirKey(run), InputsPrefix(run)}
+}
+
+// IsManifest reports whether a key of a run is that of a manifest.
+func IsManifest(run, key string) bool {
+	return slices.ContainsFunc(manifestPrefixes(run), func(prefix string) bool { return strings.HasPrefix(key, prefix) })
 }
 
 func yieldKeys(ctx context.Context, b bucket.Bucket, prefix string, yield func(string, error) bool) bool {

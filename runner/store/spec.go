@@ -107,3 +107,15 @@ func exists(ctx context.Context, b bucket.Bucket, key string) (bool, error) {
 	}
 	return false, nil
 }
+
+// DecodeSpec reads the specification of a run. Errors: ErrVersion, ErrCorrupt.
+func DecodeSpec(run string, data []byte) (*job.Spec, error) {
+	spec, err := decode[job.Spec](SpecKey(run), data)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Run != run {
+		return nil, corrupt(SpecKey(run), "it is the specification of run %q", spec.Run)
+	}
+	return &spec, nil
+}
