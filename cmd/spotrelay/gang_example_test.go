@@ -47,7 +47,7 @@ func runGang(t *testing.T, p *place, steps int, args ...string) (attemptsJSON, [
 func TestExampleGang(t *testing.T) {
 	needPython(t)
 	p := newPlace(t)
-	list, logs := runGang(t, p, 30)
+	list, logs := runGang(t, p, 60)
 	if len(list.Attempts) != 2 || list.Attempts[0].Class != job.Preempted || list.Attempts[1].Class != job.Succeeded {
 		t.Fatalf("want a preempted and a succeeded attempt: %+v", list.Attempts)
 	}
@@ -84,7 +84,7 @@ func TestExampleGang(t *testing.T) {
 func TestExampleGangReplace(t *testing.T) {
 	needPython(t)
 	p := newPlace(t)
-	list, logs := runGang(t, p, 30, "-var", "on_node_loss=replace")
+	list, logs := runGang(t, p, 80, "-var", "on_node_loss=replace")
 	if len(list.Attempts) != 1 || list.Attempts[0].Class != job.Succeeded {
 		t.Fatalf("want one attempt that succeeded: %+v", list.Attempts)
 	}
