@@ -22,6 +22,7 @@ var (
 	_ providers.Provider  = (*remote)(nil)
 	_ providers.Console   = (*remote)(nil)
 	_ providers.Preempter = (*remote)(nil)
+	_ providers.Checker   = (*remote)(nil)
 )
 
 // call is one call's name and rules.
@@ -168,4 +169,11 @@ func (r *remote) Preempt(ctx context.Context, fleet providers.Fleet, id string, 
 		return struct{}{}, c.Preempt(ctx, fleet, id, notice)
 	})
 	return err
+}
+
+// Checks implements providers.Checker.
+func (r *remote) Checks(ctx context.Context, fleet providers.Fleet) ([]providers.Check, error) {
+	return invoke(ctx, r, r.call("checks", true), func(ctx context.Context, c *bridge.Client) ([]providers.Check, error) {
+		return c.Checks(ctx, fleet)
+	})
 }

@@ -85,6 +85,7 @@ type Capability string
 const (
 	CapabilityConsole Capability = "console"
 	CapabilityPreempt Capability = "preempt"
+	CapabilityChecks  Capability = "checks"
 	// CapabilityOnDemand: the provider has on-demand offers.
 	CapabilityOnDemand Capability = "on-demand"
 )

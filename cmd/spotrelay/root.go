@@ -91,9 +91,10 @@ interrupted.`,
 	}
 	add("run", a.runCommand(), a.submitCommand(), a.attachCommand(), a.recoverCommand(), a.rerunCommand(), a.diffCommand(), a.sourceCommand(), a.statusCommand(), a.attemptsCommand(), a.logsCommand(),
 		a.outputsCommand(), a.resultsCommand(), a.checkpointCommand(), a.cacheCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(),
-		a.retryCommand(), a.releaseCommand(), a.preemptCommand())
-	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand(), a.offersCommand())
-	add("keep", a.serveCommand(), a.auditCommand(), a.gcCommand(), a.exportCommand(), a.importCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(root))
+		a.retryCommand(), a.releaseCommand(), a.execCommand(), a.preemptCommand())
+	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand(), a.offersCommand(), a.fleetCommand())
+	add("keep", a.serveCommand(), a.auditCommand(), a.gcCommand(), a.exportCommand(), a.importCommand(), a.pluginCommand(),
+		a.versionCommand(), a.completionCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root

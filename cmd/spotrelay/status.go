@@ -137,11 +137,20 @@ func (a *app) showRun(ctx context.Context, b bucket.Bucket, ref string) error {
 	printTable(a.stdout, []string{"INSTANCE", "FLEET", "OFFER", "PHASE", "ATTEMPTS", "WHERE"}, rows)
 	a.printRunning(view.Running, state)
 	for _, inst := range state.KeptFor("", -1) {
-		fmt.Fprintf(a.stdout, "\n%s is kept for %s more, for a look at %s attempt %d: %s\n  let it go: %s\n", inst.ID,
+		fmt.Fprintf(a.stdout, "\n%s is kept for %s more, for a look at %s attempt %d: %s\n  look:      %s\n  let it go: %s\n", inst.ID,
 			narrate.Span(max(inst.Hold.Until-at.Now, 0)), narrate.Name(state.Spec, inst.Hold.Task, inst.Hold.Index), inst.Hold.Attempt,
-			inst.Where, a.again("release", view.ID+" "+inst.Hold.Task, b))
+			inst.Where, a.lookAt(view.ID, inst.Hold, state, b), a.again("release", view.ID+" "+inst.Hold.Task, b))
 	}
 	return nil
+}
+
+// lookAt is the command that looks at what is kept.
+func (a *app) lookAt(run string, hold *plan.Hold, state *plan.State, b bucket.Bucket) string {
+	which := hold.Task
+	if task, ok := state.Spec.Task(hold.Task); ok && task.Count > 1 {
+		which += fmt.Sprintf(" --index %d", hold.Index)
+	}
+	return a.again("exec", fmt.Sprintf("%s %s --attempt %d", run, which, hold.Attempt), b) + " -- ls -l"
 }
 
 // runsJSON is what status --json prints.

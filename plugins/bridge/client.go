@@ -11,7 +11,7 @@ import (
 )
 
 // Client is a provider at the other end of a gRPC connection. It implements
-// providers.Console and providers.Preempter always; without the capability
+// providers.Console, Preempter and Checker always; without the capability
 // they answer CodeUnsupported. It repeats nothing. Errors are
 // *providers.Error, wrapped with ErrConnection when the plugin gave none and
 // with the context's error when that ended.
@@ -23,6 +23,7 @@ var (
 	_ providers.Provider  = (*Client)(nil)
 	_ providers.Console   = (*Client)(nil)
 	_ providers.Preempter = (*Client)(nil)
+	_ providers.Checker   = (*Client)(nil)
 )
 
 // NewClient makes a client on a connection, which stays the caller's to close.
@@ -103,4 +104,13 @@ func (c *Client) Console(ctx context.Context, fleet providers.Fleet, id string) 
 func (c *Client) Preempt(ctx context.Context, fleet providers.Fleet, id string, notice time.Duration) error {
 	_, err := c.rpc.Preempt(ctx, &proto.PreemptRequest{Fleet: toFleet(fleet), Id: id, Notice: toDuration(notice)})
 	return fromStatus(ctx, "preempt", err)
+}
+
+// Checks implements providers.Checker.
+func (c *Client) Checks(ctx context.Context, fleet providers.Fleet) ([]providers.Check, error) {
+	response, err := c.rpc.Checks(ctx, &proto.ChecksRequest{Fleet: toFleet(fleet)})
+	if err != nil {
+		return nil, fromStatus(ctx, "checks", err)
+	}
+	return each(response.GetChecks(), fromCheck), nil
 }

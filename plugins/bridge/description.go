@@ -118,3 +118,21 @@ func fromFault(f *proto.Fault) providers.Fault {
 		Detail:   f.GetDetail(),
 	}
 }
+
+func toCheck(c providers.Check) *proto.CheckResult {
+	return &proto.CheckResult{
+		Name:   words(c.Name),
+		Result: string(c.Result),
+		Detail: words(c.Detail),
+		Advice: words(c.Advice),
+	}
+}
+
+func fromCheck(c *proto.CheckResult) providers.Check {
+	return providers.Check{
+		Name:   c.GetName(),
+		Result: providers.CheckResult(c.GetResult()),
+		Detail: c.GetDetail(),
+		Advice: c.GetAdvice(),
+	}
+}

@@ -73,3 +73,7 @@ func FuzzFleet(f *testing.F) {
 func FuzzFault(f *testing.F) {
 	fuzzMessage(f, providers.Fault{Summary: "s", Path: []string{"a"}}, toFault, fromFault)
 }
+
+func FuzzCheck(f *testing.F) {
+	fuzzMessage(f, providers.Check{Name: "image", Result: providers.CheckFailed, Detail: "d", Advice: "a"}, toCheck, fromCheck)
+}

@@ -47,6 +47,7 @@ type answer struct {
 	Instances   []providers.Instance
 	Evidence    []providers.Evidence
 	Console     string
+	Checks      []providers.Check
 }
 
 func (m *mirror) Describe(context.Context) (providers.Description, error) {
@@ -91,6 +92,11 @@ func (m *mirror) Console(_ context.Context, fleet providers.Fleet, id string) (s
 func (m *mirror) Preempt(_ context.Context, fleet providers.Fleet, id string, notice time.Duration) error {
 	m.Asked.Fleet, m.Asked.ID, m.Asked.Notice = fleet, id, notice
 	return m.err
+}
+
+func (m *mirror) Checks(_ context.Context, fleet providers.Fleet) ([]providers.Check, error) {
+	m.Asked.Fleet = fleet
+	return m.Answer.Checks, m.err
 }
 
 // connect puts a provider behind a bridge over a connection in memory.
@@ -187,7 +193,7 @@ func (f *filler) fill(v reflect.Value, depth int) {
 // call makes every call of a provider and gathers what came back.
 func call(ctx context.Context, c *bridge.Client, a asked) (answer, error) {
 	var got answer
-	var errs [9]error
+	var errs [10]error
 	got.Description, errs[0] = c.Describe(ctx)
 	got.Faults, errs[1] = c.Check(ctx, a.Fleet)
 	got.Offers, errs[2] = c.Offers(ctx, a.Fleet, a.Need)
@@ -197,6 +203,7 @@ func call(ctx context.Context, c *bridge.Client, a asked) (answer, error) {
 	got.Evidence, errs[6] = c.Evidence(ctx, a.Fleet, a.IDs)
 	got.Console, errs[7] = c.Console(ctx, a.Fleet, a.ID)
 	errs[8] = c.Preempt(ctx, a.Fleet, a.ID, a.Notice)
+	got.Checks, errs[9] = c.Checks(ctx, a.Fleet)
 	return got, errors.Join(errs[:]...)
 }
 
@@ -302,6 +309,10 @@ func TestMissingCapabilityIsUnsupported(t *testing.T) {
 	err = client.Preempt(t.Context(), providers.Fleet{}, "i", 0)
 	if providers.CodeOf(err) != providers.CodeUnsupported {
 		t.Errorf("Preempt: %v", err)
+	}
+	_, err = client.Checks(t.Context(), providers.Fleet{})
+	if providers.CodeOf(err) != providers.CodeUnsupported {
+		t.Errorf("Checks: %v", err)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // Register offers a provider on a gRPC server made with ServerOptions. The
-// optional interfaces providers.Console and providers.Preempter are offered
-// when it implements them.
+// optional interfaces providers.Console, Preempter and Checker are offered when
+// it implements them.
 func Register(registrar grpc.ServiceRegistrar, provider providers.Provider) {
 	proto.RegisterProviderServer(registrar, &server{provider: provider})
 }
@@ -98,4 +98,16 @@ func (s *server) Preempt(ctx context.Context, request *proto.PreemptRequest) (*p
 		return nil, toStatus("preempt", err)
 	}
 	return &proto.PreemptResponse{}, nil
+}
+
+func (s *server) Checks(ctx context.Context, request *proto.ChecksRequest) (*proto.ChecksResponse, error) {
+	checker, ok := s.provider.(providers.Checker)
+	if !ok {
+		return nil, toStatus("checks", unsupported("checks", providers.CapabilityChecks))
+	}
+	checks, err := checker.Checks(ctx, fromFleet(request.GetFleet()))
+	if err != nil {
+		return nil, toStatus("checks", err)
+	}
+	return &proto.ChecksResponse{Checks: each(checks, toCheck)}, nil
 }

@@ -863,6 +863,94 @@ func (*PreemptResponse) Descriptor() ([]byte, []int) {
 	return file_provider_proto_rawDescGZIP(), []int{17}
 }
 
+type ChecksRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fleet         *Fleet                 `protobuf:"bytes,1,opt,name=fleet,proto3" json:"fleet,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChecksRequest) Reset() {
+	*x = ChecksRequest{}
+	mi := &file_provider_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChecksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChecksRequest) ProtoMessage() {}
+
+func (x *ChecksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChecksRequest.ProtoReflect.Descriptor instead.
+func (*ChecksRequest) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ChecksRequest) GetFleet() *Fleet {
+	if x != nil {
+		return x.Fleet
+	}
+	return nil
+}
+
+type ChecksResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checks        []*CheckResult         `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChecksResponse) Reset() {
+	*x = ChecksResponse{}
+	mi := &file_provider_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChecksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChecksResponse) ProtoMessage() {}
+
+func (x *ChecksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChecksResponse.ProtoReflect.Descriptor instead.
+func (*ChecksResponse) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ChecksResponse) GetChecks() []*CheckResult {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
 // Error is the detail of every failed call's status.
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -878,7 +966,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +978,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[18]
+	mi := &file_provider_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +991,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{18}
+	return file_provider_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Error) GetCode() string {
@@ -958,7 +1046,7 @@ type Fleet struct {
 
 func (x *Fleet) Reset() {
 	*x = Fleet{}
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1058,7 @@ func (x *Fleet) String() string {
 func (*Fleet) ProtoMessage() {}
 
 func (x *Fleet) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[19]
+	mi := &file_provider_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1071,7 @@ func (x *Fleet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fleet.ProtoReflect.Descriptor instead.
 func (*Fleet) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{19}
+	return file_provider_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Fleet) GetName() string {
@@ -1019,7 +1107,7 @@ type Description struct {
 
 func (x *Description) Reset() {
 	*x = Description{}
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1119,7 @@ func (x *Description) String() string {
 func (*Description) ProtoMessage() {}
 
 func (x *Description) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[20]
+	mi := &file_provider_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1132,7 @@ func (x *Description) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Description.ProtoReflect.Descriptor instead.
 func (*Description) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{20}
+	return file_provider_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Description) GetName() string {
@@ -1134,7 +1222,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1234,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[21]
+	mi := &file_provider_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1247,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{21}
+	return file_provider_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Schema) GetAttributes() []*Attribute {
@@ -1191,7 +1279,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1291,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1304,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Attribute) GetName() string {
@@ -1280,7 +1368,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1380,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1393,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Block) GetType() string {
@@ -1348,7 +1436,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1448,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1461,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{24}
+	return file_provider_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Fault) GetSeverity() string {
@@ -1404,6 +1492,75 @@ func (x *Fault) GetDetail() string {
 	return ""
 }
 
+// CheckResult is one thing that Checks looked at.
+type CheckResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Result        string                 `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"` // ok, warning, failed
+	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	Advice        string                 `protobuf:"bytes,4,opt,name=advice,proto3" json:"advice,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckResult) Reset() {
+	*x = CheckResult{}
+	mi := &file_provider_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckResult) ProtoMessage() {}
+
+func (x *CheckResult) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
+func (*CheckResult) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CheckResult) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckResult) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *CheckResult) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *CheckResult) GetAdvice() string {
+	if x != nil {
+		return x.Advice
+	}
+	return ""
+}
+
 type Offer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Zone          string                 `protobuf:"bytes,1,opt,name=zone,proto3" json:"zone,omitempty"`
@@ -1424,7 +1581,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1593,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1606,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{25}
+	return file_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Offer) GetZone() string {
@@ -1547,7 +1704,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1716,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1729,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{26}
+	return file_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Pool) GetZone() string {
@@ -1611,7 +1768,7 @@ type Need struct {
 
 func (x *Need) Reset() {
 	*x = Need{}
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1780,7 @@ func (x *Need) String() string {
 func (*Need) ProtoMessage() {}
 
 func (x *Need) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1793,7 @@ func (x *Need) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Need.ProtoReflect.Descriptor instead.
 func (*Need) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{27}
+	return file_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Need) GetCpus() float64 {
@@ -1703,7 +1860,7 @@ type Launch struct {
 
 func (x *Launch) Reset() {
 	*x = Launch{}
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1872,7 @@ func (x *Launch) String() string {
 func (*Launch) ProtoMessage() {}
 
 func (x *Launch) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1885,7 @@ func (x *Launch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Launch.ProtoReflect.Descriptor instead.
 func (*Launch) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{28}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Launch) GetToken() string {
@@ -1793,7 +1950,7 @@ type Bootstrap struct {
 
 func (x *Bootstrap) Reset() {
 	*x = Bootstrap{}
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1962,7 @@ func (x *Bootstrap) String() string {
 func (*Bootstrap) ProtoMessage() {}
 
 func (x *Bootstrap) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1975,7 @@ func (x *Bootstrap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bootstrap.ProtoReflect.Descriptor instead.
 func (*Bootstrap) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{29}
+	return file_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Bootstrap) GetBucket() string {
@@ -1866,7 +2023,7 @@ type AgentProgram struct {
 
 func (x *AgentProgram) Reset() {
 	*x = AgentProgram{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2035,7 @@ func (x *AgentProgram) String() string {
 func (*AgentProgram) ProtoMessage() {}
 
 func (x *AgentProgram) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2048,7 @@ func (x *AgentProgram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentProgram.ProtoReflect.Descriptor instead.
 func (*AgentProgram) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AgentProgram) GetKey() string {
@@ -1918,7 +2075,7 @@ type LaunchResult struct {
 
 func (x *LaunchResult) Reset() {
 	*x = LaunchResult{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2087,7 @@ func (x *LaunchResult) String() string {
 func (*LaunchResult) ProtoMessage() {}
 
 func (x *LaunchResult) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2100,7 @@ func (x *LaunchResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaunchResult.ProtoReflect.Descriptor instead.
 func (*LaunchResult) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LaunchResult) GetInstances() []*Instance {
@@ -1971,7 +2128,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2140,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2153,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{32}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Failure) GetPool() *Pool {
@@ -2035,7 +2192,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2204,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2217,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{33}
+	return file_provider_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Instance) GetId() string {
@@ -2126,7 +2283,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2295,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2308,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{34}
+	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Evidence) GetId() string {
@@ -2207,7 +2364,7 @@ type NoticeProbe struct {
 
 func (x *NoticeProbe) Reset() {
 	*x = NoticeProbe{}
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2376,7 @@ func (x *NoticeProbe) String() string {
 func (*NoticeProbe) ProtoMessage() {}
 
 func (x *NoticeProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2389,7 @@ func (x *NoticeProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeProbe.ProtoReflect.Descriptor instead.
 func (*NoticeProbe) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{35}
+	return file_provider_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *NoticeProbe) GetMetadata() string {
@@ -2269,7 +2426,7 @@ type TokenRequest struct {
 
 func (x *TokenRequest) Reset() {
 	*x = TokenRequest{}
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2438,7 @@ func (x *TokenRequest) String() string {
 func (*TokenRequest) ProtoMessage() {}
 
 func (x *TokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2451,7 @@ func (x *TokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenRequest.ProtoReflect.Descriptor instead.
 func (*TokenRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{36}
+	return file_provider_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TokenRequest) GetMethod() string {
@@ -2349,7 +2506,7 @@ type NoticeSource struct {
 
 func (x *NoticeSource) Reset() {
 	*x = NoticeSource{}
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2361,7 +2518,7 @@ func (x *NoticeSource) String() string {
 func (*NoticeSource) ProtoMessage() {}
 
 func (x *NoticeSource) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2374,7 +2531,7 @@ func (x *NoticeSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeSource.ProtoReflect.Descriptor instead.
 func (*NoticeSource) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{37}
+	return file_provider_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *NoticeSource) GetName() string {
@@ -2458,7 +2615,7 @@ type NoticeMatch struct {
 
 func (x *NoticeMatch) Reset() {
 	*x = NoticeMatch{}
-	mi := &file_provider_proto_msgTypes[38]
+	mi := &file_provider_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2627,7 @@ func (x *NoticeMatch) String() string {
 func (*NoticeMatch) ProtoMessage() {}
 
 func (x *NoticeMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[38]
+	mi := &file_provider_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2640,7 @@ func (x *NoticeMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeMatch.ProtoReflect.Descriptor instead.
 func (*NoticeMatch) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{38}
+	return file_provider_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *NoticeMatch) GetText() []string {
@@ -2569,7 +2726,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_provider_proto_msgTypes[39]
+	mi := &file_provider_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2581,7 +2738,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[39]
+	mi := &file_provider_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +2751,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{39}
+	return file_provider_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Leave) GetMeans() string {
@@ -2680,7 +2837,11 @@ const file_provider_proto_rawDesc = "" +
 	"\x05fleet\x18\x01 \x01(\v2\x1c.spotrelay.provider.v1.FleetR\x05fleet\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x121\n" +
 	"\x06notice\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06notice\"\x11\n" +
-	"\x0fPreemptResponse\"\x9e\x01\n" +
+	"\x0fPreemptResponse\"C\n" +
+	"\rChecksRequest\x122\n" +
+	"\x05fleet\x18\x01 \x01(\v2\x1c.spotrelay.provider.v1.FleetR\x05fleet\"L\n" +
+	"\x0eChecksResponse\x12:\n" +
+	"\x06checks\x18\x01 \x03(\v2\".spotrelay.provider.v1.CheckResultR\x06checks\"\x9e\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x12\n" +
@@ -2726,7 +2887,12 @@ const file_provider_proto_rawDesc = "" +
 	"\bseverity\x18\x01 \x01(\tR\bseverity\x12\x12\n" +
 	"\x04path\x18\x02 \x03(\tR\x04path\x12\x18\n" +
 	"\asummary\x18\x03 \x01(\tR\asummary\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"\xa8\x02\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\"i\n" +
+	"\vCheckResult\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x16\n" +
+	"\x06advice\x18\x04 \x01(\tR\x06advice\"\xa8\x02\n" +
 	"\x05Offer\x12\x12\n" +
 	"\x04zone\x18\x01 \x01(\tR\x04zone\x12#\n" +
 	"\rinstance_type\x18\x02 \x01(\tR\finstanceType\x12\x1a\n" +
@@ -2853,7 +3019,7 @@ const file_provider_proto_rawDesc = "" +
 	"\acommand\x18\x05 \x03(\tR\acommand\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xab\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x82\a\n" +
 	"\bProvider\x12[\n" +
 	"\bDescribe\x12&.spotrelay.provider.v1.DescribeRequest\x1a'.spotrelay.provider.v1.DescribeResponse\x12R\n" +
 	"\x05Check\x12#.spotrelay.provider.v1.CheckRequest\x1a$.spotrelay.provider.v1.CheckResponse\x12U\n" +
@@ -2863,7 +3029,8 @@ const file_provider_proto_rawDesc = "" +
 	"\tTerminate\x12'.spotrelay.provider.v1.TerminateRequest\x1a(.spotrelay.provider.v1.TerminateResponse\x12[\n" +
 	"\bEvidence\x12&.spotrelay.provider.v1.EvidenceRequest\x1a'.spotrelay.provider.v1.EvidenceResponse\x12X\n" +
 	"\aConsole\x12%.spotrelay.provider.v1.ConsoleRequest\x1a&.spotrelay.provider.v1.ConsoleResponse\x12X\n" +
-	"\aPreempt\x12%.spotrelay.provider.v1.PreemptRequest\x1a&.spotrelay.provider.v1.PreemptResponseB4Z2github.com/spotrelay/spotrelay/plugins/proto;protob\x06proto3"
+	"\aPreempt\x12%.spotrelay.provider.v1.PreemptRequest\x1a&.spotrelay.provider.v1.PreemptResponse\x12U\n" +
+	"\x06Checks\x12$.spotrelay.provider.v1.ChecksRequest\x1a%.spotrelay.provider.v1.ChecksResponseB4Z2github.com/spotrelay/spotrelay/plugins/proto;protob\x06proto3"
 
 var (
 	file_provider_proto_rawDescOnce sync.Once
@@ -2877,7 +3044,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 	return file_provider_proto_rawDescData
 }
 
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_provider_proto_goTypes = []any{
 	(*DescribeRequest)(nil),       // 0: spotrelay.provider.v1.DescribeRequest
 	(*DescribeResponse)(nil),      // 1: spotrelay.provider.v1.DescribeResponse
@@ -2897,117 +3064,124 @@ var file_provider_proto_goTypes = []any{
 	(*ConsoleResponse)(nil),       // 15: spotrelay.provider.v1.ConsoleResponse
 	(*PreemptRequest)(nil),        // 16: spotrelay.provider.v1.PreemptRequest
 	(*PreemptResponse)(nil),       // 17: spotrelay.provider.v1.PreemptResponse
-	(*Error)(nil),                 // 18: spotrelay.provider.v1.Error
-	(*Fleet)(nil),                 // 19: spotrelay.provider.v1.Fleet
-	(*Description)(nil),           // 20: spotrelay.provider.v1.Description
-	(*Schema)(nil),                // 21: spotrelay.provider.v1.Schema
-	(*Attribute)(nil),             // 22: spotrelay.provider.v1.Attribute
-	(*Block)(nil),                 // 23: spotrelay.provider.v1.Block
-	(*Fault)(nil),                 // 24: spotrelay.provider.v1.Fault
-	(*Offer)(nil),                 // 25: spotrelay.provider.v1.Offer
-	(*Pool)(nil),                  // 26: spotrelay.provider.v1.Pool
-	(*Need)(nil),                  // 27: spotrelay.provider.v1.Need
-	(*Launch)(nil),                // 28: spotrelay.provider.v1.Launch
-	(*Bootstrap)(nil),             // 29: spotrelay.provider.v1.Bootstrap
-	(*AgentProgram)(nil),          // 30: spotrelay.provider.v1.AgentProgram
-	(*LaunchResult)(nil),          // 31: spotrelay.provider.v1.LaunchResult
-	(*Failure)(nil),               // 32: spotrelay.provider.v1.Failure
-	(*Instance)(nil),              // 33: spotrelay.provider.v1.Instance
-	(*Evidence)(nil),              // 34: spotrelay.provider.v1.Evidence
-	(*NoticeProbe)(nil),           // 35: spotrelay.provider.v1.NoticeProbe
-	(*TokenRequest)(nil),          // 36: spotrelay.provider.v1.TokenRequest
-	(*NoticeSource)(nil),          // 37: spotrelay.provider.v1.NoticeSource
-	(*NoticeMatch)(nil),           // 38: spotrelay.provider.v1.NoticeMatch
-	(*Leave)(nil),                 // 39: spotrelay.provider.v1.Leave
-	nil,                           // 40: spotrelay.provider.v1.ListRequest.TagsEntry
-	nil,                           // 41: spotrelay.provider.v1.Launch.TagsEntry
-	nil,                           // 42: spotrelay.provider.v1.Bootstrap.AgentsEntry
-	nil,                           // 43: spotrelay.provider.v1.Bootstrap.EnvironmentEntry
-	nil,                           // 44: spotrelay.provider.v1.Instance.TagsEntry
-	nil,                           // 45: spotrelay.provider.v1.TokenRequest.HeadersEntry
-	nil,                           // 46: spotrelay.provider.v1.NoticeSource.HeadersEntry
-	nil,                           // 47: spotrelay.provider.v1.Leave.HeadersEntry
-	(*durationpb.Duration)(nil),   // 48: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 49: google.protobuf.Timestamp
+	(*ChecksRequest)(nil),         // 18: spotrelay.provider.v1.ChecksRequest
+	(*ChecksResponse)(nil),        // 19: spotrelay.provider.v1.ChecksResponse
+	(*Error)(nil),                 // 20: spotrelay.provider.v1.Error
+	(*Fleet)(nil),                 // 21: spotrelay.provider.v1.Fleet
+	(*Description)(nil),           // 22: spotrelay.provider.v1.Description
+	(*Schema)(nil),                // 23: spotrelay.provider.v1.Schema
+	(*Attribute)(nil),             // 24: spotrelay.provider.v1.Attribute
+	(*Block)(nil),                 // 25: spotrelay.provider.v1.Block
+	(*Fault)(nil),                 // 26: spotrelay.provider.v1.Fault
+	(*CheckResult)(nil),           // 27: spotrelay.provider.v1.CheckResult
+	(*Offer)(nil),                 // 28: spotrelay.provider.v1.Offer
+	(*Pool)(nil),                  // 29: spotrelay.provider.v1.Pool
+	(*Need)(nil),                  // 30: spotrelay.provider.v1.Need
+	(*Launch)(nil),                // 31: spotrelay.provider.v1.Launch
+	(*Bootstrap)(nil),             // 32: spotrelay.provider.v1.Bootstrap
+	(*AgentProgram)(nil),          // 33: spotrelay.provider.v1.AgentProgram
+	(*LaunchResult)(nil),          // 34: spotrelay.provider.v1.LaunchResult
+	(*Failure)(nil),               // 35: spotrelay.provider.v1.Failure
+	(*Instance)(nil),              // 36: spotrelay.provider.v1.Instance
+	(*Evidence)(nil),              // 37: spotrelay.provider.v1.Evidence
+	(*NoticeProbe)(nil),           // 38: spotrelay.provider.v1.NoticeProbe
+	(*TokenRequest)(nil),          // 39: spotrelay.provider.v1.TokenRequest
+	(*NoticeSource)(nil),          // 40: spotrelay.provider.v1.NoticeSource
+	(*NoticeMatch)(nil),           // 41: spotrelay.provider.v1.NoticeMatch
+	(*Leave)(nil),                 // 42: spotrelay.provider.v1.Leave
+	nil,                           // 43: spotrelay.provider.v1.ListRequest.TagsEntry
+	nil,                           // 44: spotrelay.provider.v1.Launch.TagsEntry
+	nil,                           // 45: spotrelay.provider.v1.Bootstrap.AgentsEntry
+	nil,                           // 46: spotrelay.provider.v1.Bootstrap.EnvironmentEntry
+	nil,                           // 47: spotrelay.provider.v1.Instance.TagsEntry
+	nil,                           // 48: spotrelay.provider.v1.TokenRequest.HeadersEntry
+	nil,                           // 49: spotrelay.provider.v1.NoticeSource.HeadersEntry
+	nil,                           // 50: spotrelay.provider.v1.Leave.HeadersEntry
+	(*durationpb.Duration)(nil),   // 51: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 52: google.protobuf.Timestamp
 }
 var file_provider_proto_depIdxs = []int32{
-	20, // 0: spotrelay.provider.v1.DescribeResponse.description:type_name -> spotrelay.provider.v1.Description
-	19, // 1: spotrelay.provider.v1.CheckRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	24, // 2: spotrelay.provider.v1.CheckResponse.faults:type_name -> spotrelay.provider.v1.Fault
-	19, // 3: spotrelay.provider.v1.OffersRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	27, // 4: spotrelay.provider.v1.OffersRequest.need:type_name -> spotrelay.provider.v1.Need
-	25, // 5: spotrelay.provider.v1.OffersResponse.offers:type_name -> spotrelay.provider.v1.Offer
-	19, // 6: spotrelay.provider.v1.LaunchRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	28, // 7: spotrelay.provider.v1.LaunchRequest.launch:type_name -> spotrelay.provider.v1.Launch
-	31, // 8: spotrelay.provider.v1.LaunchResponse.result:type_name -> spotrelay.provider.v1.LaunchResult
-	19, // 9: spotrelay.provider.v1.ListRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	40, // 10: spotrelay.provider.v1.ListRequest.tags:type_name -> spotrelay.provider.v1.ListRequest.TagsEntry
-	33, // 11: spotrelay.provider.v1.ListResponse.instances:type_name -> spotrelay.provider.v1.Instance
-	19, // 12: spotrelay.provider.v1.TerminateRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	19, // 13: spotrelay.provider.v1.EvidenceRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	34, // 14: spotrelay.provider.v1.EvidenceResponse.evidence:type_name -> spotrelay.provider.v1.Evidence
-	19, // 15: spotrelay.provider.v1.ConsoleRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	19, // 16: spotrelay.provider.v1.PreemptRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
-	48, // 17: spotrelay.provider.v1.PreemptRequest.notice:type_name -> google.protobuf.Duration
-	48, // 18: spotrelay.provider.v1.Error.after:type_name -> google.protobuf.Duration
-	21, // 19: spotrelay.provider.v1.Description.schema:type_name -> spotrelay.provider.v1.Schema
-	48, // 20: spotrelay.provider.v1.Description.token_window:type_name -> google.protobuf.Duration
-	48, // 21: spotrelay.provider.v1.Description.list_lag:type_name -> google.protobuf.Duration
-	35, // 22: spotrelay.provider.v1.Description.notice:type_name -> spotrelay.provider.v1.NoticeProbe
-	39, // 23: spotrelay.provider.v1.Description.leave:type_name -> spotrelay.provider.v1.Leave
-	48, // 24: spotrelay.provider.v1.Description.boot_timeout:type_name -> google.protobuf.Duration
-	48, // 25: spotrelay.provider.v1.Description.idle_timeout:type_name -> google.protobuf.Duration
-	48, // 26: spotrelay.provider.v1.Description.pace:type_name -> google.protobuf.Duration
-	22, // 27: spotrelay.provider.v1.Schema.attributes:type_name -> spotrelay.provider.v1.Attribute
-	23, // 28: spotrelay.provider.v1.Schema.blocks:type_name -> spotrelay.provider.v1.Block
-	21, // 29: spotrelay.provider.v1.Block.schema:type_name -> spotrelay.provider.v1.Schema
-	25, // 30: spotrelay.provider.v1.Launch.offers:type_name -> spotrelay.provider.v1.Offer
-	27, // 31: spotrelay.provider.v1.Launch.need:type_name -> spotrelay.provider.v1.Need
-	41, // 32: spotrelay.provider.v1.Launch.tags:type_name -> spotrelay.provider.v1.Launch.TagsEntry
-	29, // 33: spotrelay.provider.v1.Launch.bootstrap:type_name -> spotrelay.provider.v1.Bootstrap
-	48, // 34: spotrelay.provider.v1.Launch.max_life:type_name -> google.protobuf.Duration
-	42, // 35: spotrelay.provider.v1.Bootstrap.agents:type_name -> spotrelay.provider.v1.Bootstrap.AgentsEntry
-	43, // 36: spotrelay.provider.v1.Bootstrap.environment:type_name -> spotrelay.provider.v1.Bootstrap.EnvironmentEntry
-	33, // 37: spotrelay.provider.v1.LaunchResult.instances:type_name -> spotrelay.provider.v1.Instance
-	32, // 38: spotrelay.provider.v1.LaunchResult.failures:type_name -> spotrelay.provider.v1.Failure
-	26, // 39: spotrelay.provider.v1.Failure.pool:type_name -> spotrelay.provider.v1.Pool
-	25, // 40: spotrelay.provider.v1.Instance.offer:type_name -> spotrelay.provider.v1.Offer
-	44, // 41: spotrelay.provider.v1.Instance.tags:type_name -> spotrelay.provider.v1.Instance.TagsEntry
-	49, // 42: spotrelay.provider.v1.Instance.launched:type_name -> google.protobuf.Timestamp
-	49, // 43: spotrelay.provider.v1.Evidence.at:type_name -> google.protobuf.Timestamp
-	36, // 44: spotrelay.provider.v1.NoticeProbe.token:type_name -> spotrelay.provider.v1.TokenRequest
-	37, // 45: spotrelay.provider.v1.NoticeProbe.sources:type_name -> spotrelay.provider.v1.NoticeSource
-	45, // 46: spotrelay.provider.v1.TokenRequest.headers:type_name -> spotrelay.provider.v1.TokenRequest.HeadersEntry
-	48, // 47: spotrelay.provider.v1.TokenRequest.life:type_name -> google.protobuf.Duration
-	46, // 48: spotrelay.provider.v1.NoticeSource.headers:type_name -> spotrelay.provider.v1.NoticeSource.HeadersEntry
-	48, // 49: spotrelay.provider.v1.NoticeSource.interval:type_name -> google.protobuf.Duration
-	38, // 50: spotrelay.provider.v1.NoticeSource.match:type_name -> spotrelay.provider.v1.NoticeMatch
-	48, // 51: spotrelay.provider.v1.NoticeMatch.lead:type_name -> google.protobuf.Duration
-	47, // 52: spotrelay.provider.v1.Leave.headers:type_name -> spotrelay.provider.v1.Leave.HeadersEntry
-	30, // 53: spotrelay.provider.v1.Bootstrap.AgentsEntry.value:type_name -> spotrelay.provider.v1.AgentProgram
-	0,  // 54: spotrelay.provider.v1.Provider.Describe:input_type -> spotrelay.provider.v1.DescribeRequest
-	2,  // 55: spotrelay.provider.v1.Provider.Check:input_type -> spotrelay.provider.v1.CheckRequest
-	4,  // 56: spotrelay.provider.v1.Provider.Offers:input_type -> spotrelay.provider.v1.OffersRequest
-	6,  // 57: spotrelay.provider.v1.Provider.Launch:input_type -> spotrelay.provider.v1.LaunchRequest
-	8,  // 58: spotrelay.provider.v1.Provider.List:input_type -> spotrelay.provider.v1.ListRequest
-	10, // 59: spotrelay.provider.v1.Provider.Terminate:input_type -> spotrelay.provider.v1.TerminateRequest
-	12, // 60: spotrelay.provider.v1.Provider.Evidence:input_type -> spotrelay.provider.v1.EvidenceRequest
-	14, // 61: spotrelay.provider.v1.Provider.Console:input_type -> spotrelay.provider.v1.ConsoleRequest
-	16, // 62: spotrelay.provider.v1.Provider.Preempt:input_type -> spotrelay.provider.v1.PreemptRequest
-	1,  // 63: spotrelay.provider.v1.Provider.Describe:output_type -> spotrelay.provider.v1.DescribeResponse
-	3,  // 64: spotrelay.provider.v1.Provider.Check:output_type -> spotrelay.provider.v1.CheckResponse
-	5,  // 65: spotrelay.provider.v1.Provider.Offers:output_type -> spotrelay.provider.v1.OffersResponse
-	7,  // 66: spotrelay.provider.v1.Provider.Launch:output_type -> spotrelay.provider.v1.LaunchResponse
-	9,  // 67: spotrelay.provider.v1.Provider.List:output_type -> spotrelay.provider.v1.ListResponse
-	11, // 68: spotrelay.provider.v1.Provider.Terminate:output_type -> spotrelay.provider.v1.TerminateResponse
-	13, // 69: spotrelay.provider.v1.Provider.Evidence:output_type -> spotrelay.provider.v1.EvidenceResponse
-	15, // 70: spotrelay.provider.v1.Provider.Console:output_type -> spotrelay.provider.v1.ConsoleResponse
-	17, // 71: spotrelay.provider.v1.Provider.Preempt:output_type -> spotrelay.provider.v1.PreemptResponse
-	63, // [63:72] is the sub-list for method output_type
-	54, // [54:63] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	22, // 0: spotrelay.provider.v1.DescribeResponse.description:type_name -> spotrelay.provider.v1.Description
+	21, // 1: spotrelay.provider.v1.CheckRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	26, // 2: spotrelay.provider.v1.CheckResponse.faults:type_name -> spotrelay.provider.v1.Fault
+	21, // 3: spotrelay.provider.v1.OffersRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	30, // 4: spotrelay.provider.v1.OffersRequest.need:type_name -> spotrelay.provider.v1.Need
+	28, // 5: spotrelay.provider.v1.OffersResponse.offers:type_name -> spotrelay.provider.v1.Offer
+	21, // 6: spotrelay.provider.v1.LaunchRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	31, // 7: spotrelay.provider.v1.LaunchRequest.launch:type_name -> spotrelay.provider.v1.Launch
+	34, // 8: spotrelay.provider.v1.LaunchResponse.result:type_name -> spotrelay.provider.v1.LaunchResult
+	21, // 9: spotrelay.provider.v1.ListRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	43, // 10: spotrelay.provider.v1.ListRequest.tags:type_name -> spotrelay.provider.v1.ListRequest.TagsEntry
+	36, // 11: spotrelay.provider.v1.ListResponse.instances:type_name -> spotrelay.provider.v1.Instance
+	21, // 12: spotrelay.provider.v1.TerminateRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	21, // 13: spotrelay.provider.v1.EvidenceRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	37, // 14: spotrelay.provider.v1.EvidenceResponse.evidence:type_name -> spotrelay.provider.v1.Evidence
+	21, // 15: spotrelay.provider.v1.ConsoleRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	21, // 16: spotrelay.provider.v1.PreemptRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	51, // 17: spotrelay.provider.v1.PreemptRequest.notice:type_name -> google.protobuf.Duration
+	21, // 18: spotrelay.provider.v1.ChecksRequest.fleet:type_name -> spotrelay.provider.v1.Fleet
+	27, // 19: spotrelay.provider.v1.ChecksResponse.checks:type_name -> spotrelay.provider.v1.CheckResult
+	51, // 20: spotrelay.provider.v1.Error.after:type_name -> google.protobuf.Duration
+	23, // 21: spotrelay.provider.v1.Description.schema:type_name -> spotrelay.provider.v1.Schema
+	51, // 22: spotrelay.provider.v1.Description.token_window:type_name -> google.protobuf.Duration
+	51, // 23: spotrelay.provider.v1.Description.list_lag:type_name -> google.protobuf.Duration
+	38, // 24: spotrelay.provider.v1.Description.notice:type_name -> spotrelay.provider.v1.NoticeProbe
+	42, // 25: spotrelay.provider.v1.Description.leave:type_name -> spotrelay.provider.v1.Leave
+	51, // 26: spotrelay.provider.v1.Description.boot_timeout:type_name -> google.protobuf.Duration
+	51, // 27: spotrelay.provider.v1.Description.idle_timeout:type_name -> google.protobuf.Duration
+	51, // 28: spotrelay.provider.v1.Description.pace:type_name -> google.protobuf.Duration
+	24, // 29: spotrelay.provider.v1.Schema.attributes:type_name -> spotrelay.provider.v1.Attribute
+	25, // 30: spotrelay.provider.v1.Schema.blocks:type_name -> spotrelay.provider.v1.Block
+	23, // 31: spotrelay.provider.v1.Block.schema:type_name -> spotrelay.provider.v1.Schema
+	28, // 32: spotrelay.provider.v1.Launch.offers:type_name -> spotrelay.provider.v1.Offer
+	30, // 33: spotrelay.provider.v1.Launch.need:type_name -> spotrelay.provider.v1.Need
+	44, // 34: spotrelay.provider.v1.Launch.tags:type_name -> spotrelay.provider.v1.Launch.TagsEntry
+	32, // 35: spotrelay.provider.v1.Launch.bootstrap:type_name -> spotrelay.provider.v1.Bootstrap
+	51, // 36: spotrelay.provider.v1.Launch.max_life:type_name -> google.protobuf.Duration
+	45, // 37: spotrelay.provider.v1.Bootstrap.agents:type_name -> spotrelay.provider.v1.Bootstrap.AgentsEntry
+	46, // 38: spotrelay.provider.v1.Bootstrap.environment:type_name -> spotrelay.provider.v1.Bootstrap.EnvironmentEntry
+	36, // 39: spotrelay.provider.v1.LaunchResult.instances:type_name -> spotrelay.provider.v1.Instance
+	35, // 40: spotrelay.provider.v1.LaunchResult.failures:type_name -> spotrelay.provider.v1.Failure
+	29, // 41: spotrelay.provider.v1.Failure.pool:type_name -> spotrelay.provider.v1.Pool
+	28, // 42: spotrelay.provider.v1.Instance.offer:type_name -> spotrelay.provider.v1.Offer
+	47, // 43: spotrelay.provider.v1.Instance.tags:type_name -> spotrelay.provider.v1.Instance.TagsEntry
+	52, // 44: spotrelay.provider.v1.Instance.launched:type_name -> google.protobuf.Timestamp
+	52, // 45: spotrelay.provider.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	39, // 46: spotrelay.provider.v1.NoticeProbe.token:type_name -> spotrelay.provider.v1.TokenRequest
+	40, // 47: spotrelay.provider.v1.NoticeProbe.sources:type_name -> spotrelay.provider.v1.NoticeSource
+	48, // 48: spotrelay.provider.v1.TokenRequest.headers:type_name -> spotrelay.provider.v1.TokenRequest.HeadersEntry
+	51, // 49: spotrelay.provider.v1.TokenRequest.life:type_name -> google.protobuf.Duration
+	49, // 50: spotrelay.provider.v1.NoticeSource.headers:type_name -> spotrelay.provider.v1.NoticeSource.HeadersEntry
+	51, // 51: spotrelay.provider.v1.NoticeSource.interval:type_name -> google.protobuf.Duration
+	41, // 52: spotrelay.provider.v1.NoticeSource.match:type_name -> spotrelay.provider.v1.NoticeMatch
+	51, // 53: spotrelay.provider.v1.NoticeMatch.lead:type_name -> google.protobuf.Duration
+	50, // 54: spotrelay.provider.v1.Leave.headers:type_name -> spotrelay.provider.v1.Leave.HeadersEntry
+	33, // 55: spotrelay.provider.v1.Bootstrap.AgentsEntry.value:type_name -> spotrelay.provider.v1.AgentProgram
+	0,  // 56: spotrelay.provider.v1.Provider.Describe:input_type -> spotrelay.provider.v1.DescribeRequest
+	2,  // 57: spotrelay.provider.v1.Provider.Check:input_type -> spotrelay.provider.v1.CheckRequest
+	4,  // 58: spotrelay.provider.v1.Provider.Offers:input_type -> spotrelay.provider.v1.OffersRequest
+	6,  // 59: spotrelay.provider.v1.Provider.Launch:input_type -> spotrelay.provider.v1.LaunchRequest
+	8,  // 60: spotrelay.provider.v1.Provider.List:input_type -> spotrelay.provider.v1.ListRequest
+	10, // 61: spotrelay.provider.v1.Provider.Terminate:input_type -> spotrelay.provider.v1.TerminateRequest
+	12, // 62: spotrelay.provider.v1.Provider.Evidence:input_type -> spotrelay.provider.v1.EvidenceRequest
+	14, // 63: spotrelay.provider.v1.Provider.Console:input_type -> spotrelay.provider.v1.ConsoleRequest
+	16, // 64: spotrelay.provider.v1.Provider.Preempt:input_type -> spotrelay.provider.v1.PreemptRequest
+	18, // 65: spotrelay.provider.v1.Provider.Checks:input_type -> spotrelay.provider.v1.ChecksRequest
+	1,  // 66: spotrelay.provider.v1.Provider.Describe:output_type -> spotrelay.provider.v1.DescribeResponse
+	3,  // 67: spotrelay.provider.v1.Provider.Check:output_type -> spotrelay.provider.v1.CheckResponse
+	5,  // 68: spotrelay.provider.v1.Provider.Offers:output_type -> spotrelay.provider.v1.OffersResponse
+	7,  // 69: spotrelay.provider.v1.Provider.Launch:output_type -> spotrelay.provider.v1.LaunchResponse
+	9,  // 70: spotrelay.provider.v1.Provider.List:output_type -> spotrelay.provider.v1.ListResponse
+	11, // 71: spotrelay.provider.v1.Provider.Terminate:output_type -> spotrelay.provider.v1.TerminateResponse
+	13, // 72: spotrelay.provider.v1.Provider.Evidence:output_type -> spotrelay.provider.v1.EvidenceResponse
+	15, // 73: spotrelay.provider.v1.Provider.Console:output_type -> spotrelay.provider.v1.ConsoleResponse
+	17, // 74: spotrelay.provider.v1.Provider.Preempt:output_type -> spotrelay.provider.v1.PreemptResponse
+	19, // 75: spotrelay.provider.v1.Provider.Checks:output_type -> spotrelay.provider.v1.ChecksResponse
+	66, // [66:76] is the sub-list for method output_type
+	56, // [56:66] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -3021,7 +3195,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,7 @@ const (
 	Provider_Evidence_FullMethodName  = "/spotrelay.provider.v1.Provider/Evidence"
 	Provider_Console_FullMethodName   = "/spotrelay.provider.v1.Provider/Console"
 	Provider_Preempt_FullMethodName   = "/spotrelay.provider.v1.Provider/Preempt"
+	Provider_Checks_FullMethodName    = "/spotrelay.provider.v1.Provider/Checks"
 )
 
 // ProviderClient is the client API for Provider service.
@@ -102,6 +103,13 @@ type ProviderClient interface {
 	// spotrelay's tags.
 	// Not repeated by the client.
 	Preempt(ctx context.Context, in *PreemptRequest, opts ...grpc.CallOption) (*PreemptResponse, error)
+	// Checks looks at everything that a launch in the fleet will need, and tells
+	// also what is right.
+	// Precondition: Description.capabilities has "checks"; otherwise the answer
+	// is an Error with code "unsupported". The fleet's config is valid by the
+	// schema.
+	// Rents nothing, makes nothing. May be repeated.
+	Checks(ctx context.Context, in *ChecksRequest, opts ...grpc.CallOption) (*ChecksResponse, error)
 }
 
 type providerClient struct {
@@ -202,6 +210,16 @@ func (c *providerClient) Preempt(ctx context.Context, in *PreemptRequest, opts .
 	return out, nil
 }
 
+func (c *providerClient) Checks(ctx context.Context, in *ChecksRequest, opts ...grpc.CallOption) (*ChecksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChecksResponse)
+	err := c.cc.Invoke(ctx, Provider_Checks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ProviderServer is the server API for Provider service.
 // All implementations must embed UnimplementedProviderServer
 // for forward compatibility.
@@ -266,6 +284,13 @@ type ProviderServer interface {
 	// spotrelay's tags.
 	// Not repeated by the client.
 	Preempt(context.Context, *PreemptRequest) (*PreemptResponse, error)
+	// Checks looks at everything that a launch in the fleet will need, and tells
+	// also what is right.
+	// Precondition: Description.capabilities has "checks"; otherwise the answer
+	// is an Error with code "unsupported". The fleet's config is valid by the
+	// schema.
+	// Rents nothing, makes nothing. May be repeated.
+	Checks(context.Context, *ChecksRequest) (*ChecksResponse, error)
 	mustEmbedUnimplementedProviderServer()
 }
 
@@ -302,6 +327,9 @@ func (UnimplementedProviderServer) Console(context.Context, *ConsoleRequest) (*C
 }
 func (UnimplementedProviderServer) Preempt(context.Context, *PreemptRequest) (*PreemptResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Preempt not implemented")
+}
+func (UnimplementedProviderServer) Checks(context.Context, *ChecksRequest) (*ChecksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Checks not implemented")
 }
 func (UnimplementedProviderServer) mustEmbedUnimplementedProviderServer() {}
 func (UnimplementedProviderServer) testEmbeddedByValue()                  {}
@@ -486,6 +514,24 @@ func _Provider_Preempt_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Provider_Checks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChecksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).Checks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_Checks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).Checks(ctx, req.(*ChecksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Provider_ServiceDesc is the grpc.ServiceDesc for Provider service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -528,6 +574,10 @@ var Provider_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Preempt",
 			Handler:    _Provider_Preempt_Handler,
+		},
+		{
+			MethodName: "Checks",
+			Handler:    _Provider_Checks_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -46,19 +46,41 @@ type examination struct {
 	op string
 
 	faults []providers.Fault
+	lines  []providers.Check // one for each fault, without its name
 	err    error
 	denied bool // the credentials are not accepted: nothing else can be asked
+
+	found   string // what the step found, where all is well
+	skipped bool   // the step had nothing to look at, or could not
+	badBase bool   // the launch template cannot be used, so the image is not known
+}
+
+// step is one thing to look at.
+type step struct {
+	name   string
+	look   func(context.Context)
+	advice string // where an error has no hint of its own
+}
+
+func (x *examination) steps() []step {
+	return []step{
+		{"identity", x.identity, "Sign in as for the AWS CLI: aws sts get-caller-identity shows who you are."},
+		{"subnets", x.subnets, "Correct the fleet's subnets."},
+		{"security groups", x.securityGroups, "Correct the fleet's security_groups."},
+		{"key pair", x.keyPair, "Correct the fleet's key_name, or leave it out."},
+		{"launch template", x.launchTemplate, "Correct the fleet's launch_template."},
+		{"image", x.image, "Correct the fleet's image: it must be there, in this region, and shared with this account."},
+		{"prices", x.prices, "Correct what keeps prices from being read."},
+		{"launch", x.permissions, "Correct what EC2 refuses; docs/aws.md has the policy that a launch needs."},
+	}
 }
 
 func (x *examination) all(ctx context.Context) {
-	steps := []func(context.Context){
-		x.identity, x.subnets, x.securityGroups, x.keyPair, x.launchTemplate, x.image, x.prices, x.permissions,
-	}
-	for _, step := range steps {
+	for _, step := range x.steps() {
 		if x.err != nil || x.denied {
 			return
 		}
-		step(ctx)
+		step.look(ctx)
 	}
 }
 
@@ -77,12 +99,14 @@ func (x *examination) note(err error, summary string, path ...string) bool {
 	if e.Hint != "" {
 		detail += "; " + e.Hint
 	}
+	x.lines = append(x.lines, providers.Check{Result: providers.CheckFailed, Detail: summary + ": " + e.Message, Advice: sentence(e.Hint)})
 	x.faults = append(x.faults, providers.Fault{Severity: providers.SeverityError, Path: path, Summary: summary, Detail: detail})
 	return false
 }
 
 // warn adds a warning.
 func (x *examination) warn(summary, detail string, path ...string) {
+	x.lines = append(x.lines, providers.Check{Result: providers.CheckWarning, Detail: summary, Advice: detail})
 	x.faults = append(x.faults, providers.Fault{Severity: providers.SeverityWarning, Path: path, Summary: summary, Detail: detail})
 }
 
@@ -92,7 +116,7 @@ func (x *examination) blocked() bool {
 }
 
 func (x *examination) identity(ctx context.Context) {
-	_, err := ask(ctx, x.s, call{x.op, "sts:GetCallerIdentity"}, x.s.sts.GetCallerIdentity, &sts.GetCallerIdentityInput{})
+	out, err := ask(ctx, x.s, call{x.op, "sts:GetCallerIdentity"}, x.s.sts.GetCallerIdentity, &sts.GetCallerIdentityInput{})
 	var path []string
 	switch {
 	case x.c.role().ARN != "":
@@ -100,7 +124,9 @@ func (x *examination) identity(ctx context.Context) {
 	case x.c.Profile != "":
 		path = []string{"profile"}
 	}
-	x.denied = !x.note(err, "AWS does not accept the credentials", path...)
+	if x.denied = !x.note(err, "AWS does not accept the credentials", path...); !x.denied {
+		x.found = aws.ToString(out.Arn)
+	}
 }
 
 func (x *examination) subnets(ctx context.Context) {
@@ -108,6 +134,8 @@ func (x *examination) subnets(ctx context.Context) {
 	if !x.note(err, "The subnets cannot be used", named("subnets", x.c.Subnets, wordsOf(err))...) {
 		return
 	}
+	zones := zonesOf(subnets)
+	x.found = fmt.Sprintf("%d in %s: %s", len(subnets), subnets[0].vpc, strings.Join(zones, ", "))
 	for _, n := range subnets {
 		if n.vpc != subnets[0].vpc {
 			x.note(refuse(x.op, providers.CodeConfiguration, subnets[0].id+" is in "+subnets[0].vpc+", "+n.id+" in "+n.vpc,
@@ -142,6 +170,7 @@ func wordsOf(err error) string {
 
 func (x *examination) securityGroups(ctx context.Context) {
 	if len(x.c.SecurityGroups) == 0 {
+		x.found = "the VPC's own"
 		return
 	}
 	out, err := ask(ctx, x.s, call{x.op, "ec2:DescribeSecurityGroups"}, x.s.ec2.DescribeSecurityGroups,
@@ -149,6 +178,7 @@ func (x *examination) securityGroups(ctx context.Context) {
 	if !x.note(err, "The security groups cannot be used", named("security_groups", x.c.SecurityGroups, wordsOf(err))...) {
 		return
 	}
+	x.found = strings.Join(x.c.SecurityGroups, ", ")
 	subnets, ok := x.s.networks.peek(networkKey(x.c))
 	if !ok || len(subnets) == 0 {
 		return // told before
@@ -162,25 +192,31 @@ func (x *examination) securityGroups(ctx context.Context) {
 }
 
 func (x *examination) keyPair(ctx context.Context) {
-	if x.c.KeyName == "" {
+	if x.skipped = x.c.KeyName == ""; x.skipped {
 		return
 	}
+	x.found = x.c.KeyName
 	_, err := ask(ctx, x.s, call{x.op, "ec2:DescribeKeyPairs"}, x.s.ec2.DescribeKeyPairs, &ec2.DescribeKeyPairsInput{KeyNames: []string{x.c.KeyName}})
 	x.note(err, "The key pair cannot be used", "key_name")
 }
 
 func (x *examination) launchTemplate(ctx context.Context) {
-	_, err := x.s.givenTemplate(ctx, x.op, x.c)
-	x.note(err, "The launch template cannot be used", "launch_template", "0")
+	given, err := x.s.givenTemplate(ctx, x.op, x.c)
+	x.badBase = !x.note(err, "The launch template cannot be used", "launch_template", "0")
+	x.skipped = !x.badBase && given == nil
+	x.found = orElse(x.c.template().ID, x.c.template().Name)
 }
 
 func (x *examination) image(ctx context.Context) {
-	if x.blocked() {
+	if x.badBase {
 		return
 	}
 	name, err := x.s.imageWanted(ctx, x.op, x.c, providers.Need{})
 	if err == nil {
-		_, err = x.s.image(ctx, x.op, name, "")
+		var found image
+		if found, err = x.s.image(ctx, x.op, name, ""); err == nil {
+			x.found = name + ", " + found.id
+		}
 	}
 	x.note(err, "The image cannot be used", "image")
 }
@@ -191,6 +227,7 @@ func (x *examination) prices(ctx context.Context) {
 		x.note(err, "The price list cannot be read")
 		return
 	}
+	x.found = "AWS's price list"
 	if list.builtIn {
 		x.warn("On-demand prices are the built-in table's",
 			fmt.Sprintf("It is of us-east-1 on %s and has the common families alone; the others get no on-demand offers. AWS did not give its price list: %v.", builtInDate, list.err))
@@ -211,6 +248,7 @@ func (x *examination) permissions(ctx context.Context) {
 			"widen instance_types, or ask AWS for a larger quota"), "The fleet has nothing to offer", "instance_types")
 		return
 	}
+	x.found = fmt.Sprintf("EC2 would start instances; %d offers", len(offers))
 	cheapest := slices.MinFunc(offers, func(a, b providers.Offer) int { return cmp.Compare(a.Price, b.Price) })
 	x.tryLaunch(ctx, cheapest)
 }

@@ -39,7 +39,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Provider implements providers.Provider and providers.Console. What it
+// Provider implements providers.Provider, Console and Checker. What it
 // remembers is for speed and for better evidence; nothing depends on it.
 type Provider struct {
 	cacheDir string
@@ -56,6 +56,7 @@ type Provider struct {
 var _ interface {
 	providers.Provider
 	providers.Console
+	providers.Checker
 } = (*Provider)(nil)
 
 // New makes the provider. It makes no call and reads no configuration.
@@ -79,7 +80,7 @@ func (p *Provider) Describe(context.Context) (providers.Description, error) {
 	return providers.Description{
 		Name:         name,
 		Version:      version,
-		Capabilities: []providers.Capability{providers.CapabilityConsole, providers.CapabilityOnDemand},
+		Capabilities: []providers.Capability{providers.CapabilityConsole, providers.CapabilityOnDemand, providers.CapabilityChecks},
 		Schema:       schema(),
 		TokenWindow:  tokenWindow,
 		ListLag:      listLag,

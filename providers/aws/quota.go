@@ -14,40 +14,55 @@ import (
 // quotaLife is how long quotas are used, or known not to be readable.
 const quotaLife = 30 * time.Minute
 
+// quotaFamily is what one pair of quotas is for. A code is "" where there is no
+// such quota.
+type quotaFamily struct {
+	name           string
+	families       []string
+	spot, onDemand string
+}
+
+func (q quotaFamily) code(capacity providers.CapacityType) string {
+	if capacity == providers.Spot {
+		return q.spot
+	}
+	return q.onDemand
+}
+
 // quotaFamilies are the vCPU quotas of EC2 ("On-Demand Instance quotas", "Spot
 // Instance quotas"), each by the letters that its instance families begin
 // with.
-var quotaFamilies = []struct {
-	families       []string
-	spot, onDemand string
-}{
-	{[]string{"inf"}, "L-B5D1601B", "L-1945791B"},
-	{[]string{"trn"}, "L-6B0D517C", "L-2C3B7624"},
-	{[]string{"dl"}, "L-85EED4F7", "L-6E869C2A"},
-	{[]string{"hpc"}, "", "L-F7808C92"},
-	{[]string{"u-", "u7"}, "", "L-43DA4232"},
-	{[]string{"g", "vt"}, "L-3819A6DF", "L-DB2E81BA"},
-	{[]string{"p"}, "L-7212CCBC", "L-417A185B"},
-	{[]string{"f"}, "L-88CF9481", "L-74FC7D96"},
-	{[]string{"x"}, "L-E3A00192", "L-7295265B"},
-	{[]string{"a", "c", "d", "h", "i", "m", "r", "t", "z"}, "L-34B43A08", "L-1216C47A"},
+var quotaFamilies = []quotaFamily{
+	{"Inf", []string{"inf"}, "L-B5D1601B", "L-1945791B"},
+	{"Trn", []string{"trn"}, "L-6B0D517C", "L-2C3B7624"},
+	{"DL", []string{"dl"}, "L-85EED4F7", "L-6E869C2A"},
+	{"HPC", []string{"hpc"}, "", "L-F7808C92"},
+	{"high memory", []string{"u-", "u7"}, "", "L-43DA4232"},
+	{"G and VT", []string{"g", "vt"}, "L-3819A6DF", "L-DB2E81BA"},
+	{"P", []string{"p"}, "L-7212CCBC", "L-417A185B"},
+	{"F", []string{"f"}, "L-88CF9481", "L-74FC7D96"},
+	{"X", []string{"x"}, "L-E3A00192", "L-7295265B"},
+	{"standard", []string{"a", "c", "d", "h", "i", "m", "r", "t", "z"}, "L-34B43A08", "L-1216C47A"},
+}
+
+// familyOf is the family that an instance type counts against; false for one
+// that has none known here.
+func familyOf(instanceType string) (quotaFamily, bool) {
+	for _, q := range quotaFamilies {
+		for _, family := range q.families {
+			if strings.HasPrefix(instanceType, family) {
+				return q, true
+			}
+		}
+	}
+	return quotaFamily{}, false
 }
 
 // quotaCode is the quota that an instance type counts against, "" for one that
 // has none known here.
 func quotaCode(instanceType string, capacity providers.CapacityType) string {
-	for _, q := range quotaFamilies {
-		for _, family := range q.families {
-			if !strings.HasPrefix(instanceType, family) {
-				continue
-			}
-			if capacity == providers.Spot {
-				return q.spot
-			}
-			return q.onDemand
-		}
-	}
-	return ""
+	family, _ := familyOf(instanceType)
+	return family.code(capacity)
 }
 
 // quotaTable is the account's quotas by code; unknown where it may not be read.

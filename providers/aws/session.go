@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
+	"github.com/aws/smithy-go/middleware"
 
 	"github.com/spotrelay/spotrelay/providers"
 )
@@ -43,6 +44,7 @@ type session struct {
 	signedIn    atomic.Bool
 	limits      limits
 	pause       time.Duration // the first between two tries
+	clock       *clock
 
 	ec2     *ec2.Client
 	ssm     *ssm.Client
@@ -101,6 +103,8 @@ func openSession(ctx context.Context, c config) (*session, error) {
 	if c.Endpoint != "" {
 		options = append(options, awsconfig.WithBaseEndpoint(c.Endpoint))
 	}
+	told := &clock{}
+	options = append(options, awsconfig.WithAPIOptions([]func(*middleware.Stack) error{told.listen}))
 	loaded, err := awsconfig.LoadDefaultConfig(ctx, options...)
 	if err != nil {
 		return nil, err
@@ -115,7 +119,7 @@ func openSession(ctx context.Context, c config) (*session, error) {
 			}))
 	}
 	return &session{
-		identity: c.identity(), credentials: loaded.Credentials,
+		identity: c.identity(), clock: told, credentials: loaded.Credentials,
 		ec2: ec2.NewFromConfig(loaded), ssm: ssm.NewFromConfig(loaded), sts: sts.NewFromConfig(loaded),
 		quotas:  servicequotas.NewFromConfig(loaded),
 		pricing: pricing.NewFromConfig(loaded, func(o *pricing.Options) { o.Region = pricingRegion(c.Region) }),

@@ -32,11 +32,11 @@ func (p *Provider) Check(ctx context.Context, fleet providers.Fleet) ([]provider
 		return asFaults(err, nil)
 	}
 	k := &checker{p: p, c: c, config: config}
-	if !k.project(ctx) {
-		return k.faults, k.failed
-	}
-	for _, look := range []func(context.Context){k.region, k.network, k.images} {
-		if look(ctx); k.failed != nil {
+	for i, step := range k.steps() {
+		if step.look(ctx); i == 0 && len(k.faults) > 0 {
+			return k.faults, k.failed
+		}
+		if k.failed != nil {
 			return nil, k.failed
 		}
 	}
@@ -51,6 +51,24 @@ type checker struct {
 	config config
 	faults []providers.Fault
 	failed error
+
+	region  *place               // nil: not known
+	byZone  map[string][]machine // nil: not known
+	found   string               // by the step, where all is well
+	skipped bool                 // what the step needs is not known
+}
+
+// step is one thing to look at.
+type step struct {
+	name string
+	look func(context.Context)
+}
+
+func (k *checker) steps() []step {
+	return []step{
+		{"identity", k.project}, {"region", k.place}, {"machine types", k.machines}, {"quotas", k.quotas},
+		{"prices", k.prices}, {"network", k.network}, {"image", k.images},
+	}
 }
 
 func (k *checker) add(severity providers.Severity, path []string, summary, detail string) {
@@ -65,7 +83,7 @@ func (k *checker) look(ctx context.Context, attribute []string, call, missing st
 		return true
 	}
 	if providers.CodeOf(err) == providers.CodeNotFound {
-		k.add(providers.SeverityError, attribute, missing, "Compute says: "+messageIn(err))
+		k.add(providers.SeverityError, attribute, missing, "Correct the fleet's "+attribute[0]+". Compute says: "+messageIn(err))
 		return false
 	}
 	faults, err := asFaults(err, attribute)
@@ -99,15 +117,15 @@ func messageIn(err error) string {
 	return err.Error()
 }
 
-func (k *checker) project(ctx context.Context) bool {
-	return k.look(ctx, []string{"project"}, "projects.get", fmt.Sprintf("There is no project %q that this identity can see", k.config.Project), func(ctx context.Context) error {
+func (k *checker) project(ctx context.Context) {
+	k.found = "it may read the project " + k.config.Project + "; what it may rent, a launch alone tells"
+	k.look(ctx, []string{"project"}, "projects.get", fmt.Sprintf("There is no project %q that this identity can see", k.config.Project), func(ctx context.Context) error {
 		_, err := k.c.projects.Get(ctx, &computepb.GetProjectRequest{Project: k.config.Project}, noRetry)
 		return err
 	})
 }
 
-// region looks at what hangs on it: zones, machine types, quotas, prices.
-func (k *checker) region(ctx context.Context) {
+func (k *checker) place(ctx context.Context) {
 	var region place
 	there := k.look(ctx, []string{"region"}, "regions.get", "", func(ctx context.Context) (err error) {
 		region, err = k.c.readPlace(ctx, "check")
@@ -116,27 +134,31 @@ func (k *checker) region(ctx context.Context) {
 	if !there {
 		return
 	}
+	k.region = &region
+	k.found = k.config.Region + ", " + strings.Join(region.rentable(k.config), ", ")
 	for i, zone := range k.config.Zones {
 		if !slices.Contains(region.zones, zone) {
 			k.add(providers.SeverityError, []string{"zones", strconv.Itoa(i)}, fmt.Sprintf("The region %s has no zone %q", k.config.Region, zone), "Its zones are "+strings.Join(region.zones, ", ")+".")
 		}
 	}
-	byZone, err := k.c.machinesOf(ctx, "check", region.rentable(k.config))
+}
+
+// machines wants each glob of machine types to let something through.
+func (k *checker) machines(ctx context.Context) {
+	if k.skipped = k.region == nil; k.skipped {
+		return
+	}
+	byZone, err := k.c.machinesOf(ctx, "check", k.region.rentable(k.config))
 	if err != nil {
 		faults, err := asFaults(err, []string{"zones"})
 		k.faults, k.failed = append(k.faults, faults...), errors.Join(k.failed, err)
 		return
 	}
-	k.globs(byZone)
-	k.quotas(region)
-	if k.p.prices(ctx, k.c).builtIn {
-		k.add(providers.SeverityWarning, nil, "Prices are those of a table of "+pricesOn+", since the Cloud Billing catalogue cannot be read",
-			"They put offers in order and reckon max_cost. Enable the Cloud Billing API in the project (gcloud services enable cloudbilling.googleapis.com).")
+	k.byZone = byZone
+	k.found = "all that have a price"
+	if len(k.config.MachineTypes) > 0 {
+		k.found = strings.Join(k.config.MachineTypes, ", ")
 	}
-}
-
-// globs wants each glob of machine types to let something through.
-func (k *checker) globs(byZone map[string][]machine) {
 	for i, glob := range k.config.MachineTypes {
 		matches := func(m machine) bool { ok, err := path.Match(glob, m.base); return ok && err == nil }
 		found := false
@@ -149,16 +171,36 @@ func (k *checker) globs(byZone map[string][]machine) {
 	}
 }
 
-func (k *checker) quotas(region place) {
-	if limit, ok := region.quotas["CPUS"]; ok && limit < 1 && region.quotas["PREEMPTIBLE_CPUS"] < 1 {
+func (k *checker) quotas(context.Context) {
+	if k.skipped = k.region == nil; k.skipped {
+		return
+	}
+	quotas := k.region.quotas
+	if limit, ok := quotas["CPUS"]; ok && limit < 1 && quotas["PREEMPTIBLE_CPUS"] < 1 {
 		k.add(providers.SeverityError, []string{"region"}, "The project has no quota for CPUs in "+k.config.Region, "Ask for the quotas CPUS and PREEMPTIBLE_CPUS, or use another region.")
 	}
-	if addresses, ok := region.quotas["IN_USE_ADDRESSES"]; ok && k.config.externalIP && addresses < 1 {
+	if addresses, ok := quotas["IN_USE_ADDRESSES"]; ok && k.config.externalIP && addresses < 1 {
 		k.add(providers.SeverityError, []string{"external_ip"}, "The project has no quota for external addresses in "+k.config.Region, "Set external_ip = false where Private Google Access or Cloud NAT is set up, or ask for the quota IN_USE_ADDRESSES.")
+	}
+	k.found = "no bound on instances"
+	if limit := k.region.fleetLimit(k.config); limit > 0 {
+		k.found = fmt.Sprintf("%d instances at once", limit)
+	}
+}
+
+func (k *checker) prices(ctx context.Context) {
+	if k.skipped = k.region == nil; k.skipped {
+		return
+	}
+	k.found = "the Cloud Billing catalogue"
+	if k.p.prices(ctx, k.c).builtIn {
+		k.add(providers.SeverityWarning, nil, "Prices are those of a table of "+pricesOn+", since the Cloud Billing catalogue cannot be read",
+			"They put offers in order and reckon max_cost. Enable the Cloud Billing API in the project (gcloud services enable cloudbilling.googleapis.com).")
 	}
 }
 
 func (k *checker) network(ctx context.Context) {
+	k.found = orText(k.config.Subnetwork, k.config.Network)
 	if name := k.config.Network; name != "" {
 		k.look(ctx, []string{"network"}, "networks.get", fmt.Sprintf("There is no network %q", name), func(ctx context.Context) error {
 			_, err := k.c.networks.Get(ctx, &computepb.GetNetworkRequest{Project: projectIn(name, k.config.Project), Network: path.Base(name)}, noRetry)
@@ -177,8 +219,11 @@ func (k *checker) network(ctx context.Context) {
 // images wants an image for each architecture, fitting the disk and not of the
 // other architecture.
 func (k *checker) images(ctx context.Context) {
+	var names []string
+	defer func() { k.found = strings.Join(names, ", ") }()
 	for _, arch := range keysOf(k.config.images) {
 		i := k.config.images[arch]
+		names = append(names, i.String())
 		attribute := []string{"image"}
 		if arch == archARM64 && k.config.ImageARM64 != "" {
 			attribute = []string{"image_arm64"}

@@ -25,6 +25,7 @@ type cloud struct {
 	key    cloudKey
 	limits limits
 	http   *http.Client // nil until a call needs it
+	clock  clock
 
 	regions          *compute.RegionsClient
 	projects         *compute.ProjectsClient
@@ -86,6 +87,7 @@ func (c *cloud) open() error {
 	if err != nil {
 		return err
 	}
+	client.Transport = listening{client.Transport, &c.clock}
 	c.http = client
 	options := []option.ClientOption{option.WithHTTPClient(client), option.WithTelemetryDisabled()}
 	if c.key.endpoint != "" {

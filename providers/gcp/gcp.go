@@ -35,8 +35,7 @@ type Options struct {
 	Rates Rates
 }
 
-// Provider implements providers.Provider, providers.Console and
-// providers.Preempter.
+// Provider implements providers.Provider, Console, Preempter and Checker.
 type Provider struct {
 	options Options
 
@@ -65,7 +64,7 @@ func (p *Provider) Describe(context.Context) (providers.Description, error) {
 		Name:    name,
 		Version: version,
 		Capabilities: []providers.Capability{
-			providers.CapabilityConsole, providers.CapabilityPreempt, providers.CapabilityOnDemand,
+			providers.CapabilityConsole, providers.CapabilityPreempt, providers.CapabilityOnDemand, providers.CapabilityChecks,
 		},
 		Schema:      schema(),
 		TokenWindow: tokenWindow,

@@ -136,9 +136,24 @@ func offerFor(m machine, zone string, capacity providers.CapacityType, prices pr
 // in the project use of them is not taken off, since it changes.
 func (p place) limit(m machine, capacity providers.CapacityType) (int, bool) {
 	least := math.Inf(1)
+	for metric, each := range p.takes(m, capacity) {
+		least = min(least, math.Floor(p.quotas[metric]/each))
+	}
+	switch {
+	case math.IsInf(least, 1):
+		return 0, true
+	case least < 1:
+		return 0, false
+	}
+	return int(min(least, 1e6)), true
+}
+
+// takes is what one machine takes of each quota that the region has, by metric.
+func (p place) takes(m machine, capacity providers.CapacityType) map[string]float64 {
+	taken := map[string]float64{}
 	take := func(metric string, each float64) {
-		if quota, ok := p.quotas[metric]; ok && each > 0 {
-			least = min(least, math.Floor(quota/each))
+		if _, ok := p.quotas[metric]; ok && each > 0 {
+			taken[metric] = each
 		}
 	}
 	cores := cpuMetric(m.family)
@@ -153,13 +168,7 @@ func (p place) limit(m machine, capacity providers.CapacityType) (int, bool) {
 		}
 		take(metric, float64(m.gpus))
 	}
-	switch {
-	case math.IsInf(least, 1):
-		return 0, true
-	case least < 1:
-		return 0, false
-	}
-	return int(min(least, 1e6)), true
+	return taken
 }
 
 // sharedQuota are the families whose CPUs count towards CPUS

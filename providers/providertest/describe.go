@@ -52,6 +52,11 @@ func (s *suite) describe(t node) {
 			t.Errorf("capability %q without providers.Preempter", providers.CapabilityPreempt)
 		}
 	}
+	if d.Has(providers.CapabilityChecks) {
+		if _, ok := s.provider.(providers.Checker); !ok {
+			t.Errorf("capability %q without providers.Checker", providers.CapabilityChecks)
+		}
+	}
 	again, err := s.provider.Describe(t.Context())
 	must(t, "Describe, repeated", err)
 	if !reflect.DeepEqual(d, again) {

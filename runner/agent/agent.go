@@ -95,6 +95,7 @@ type Agent struct {
 	noticeLead      time.Duration // how long a notice usually is, 0: not known
 	lookEvery       time.Duration
 	hub             *hub
+	execs           *execs
 	report          *reporter
 
 	life    context.Context // ends with the agent
@@ -108,7 +109,8 @@ type Agent struct {
 	beat     int64
 	desired  job.Desired // the last one taken
 	running  map[job.AttemptID]*attempt
-	order    []job.AttemptID // of running, by acceptance
+	kept     map[job.AttemptID]*attempt // ended, with their folders kept
+	order    []job.AttemptID            // of running, by acceptance
 	known    map[job.AttemptID]bool
 	waiting  waiting
 	ended    []job.AttemptEnd
@@ -155,9 +157,11 @@ func New(o Options) (*Agent, error) {
 		lookEvery: lookEvery,
 		phase:     job.PhaseReady,
 		running:   map[job.AttemptID]*attempt{},
+		kept:      map[job.AttemptID]*attempt{},
 		known:     map[job.AttemptID]bool{},
 	}
 	a.courier = newCourier(a)
+	a.execs = &execs{agent: a, known: map[string]*requested{}}
 	if a.rig != nil && a.rig.Look > 0 {
 		a.lookEvery, a.courier.sweep = a.rig.Look, a.rig.Look
 	}
@@ -217,6 +221,9 @@ func (a *Agent) follow(work *sync.WaitGroup) {
 	a.changed()
 	work.Go(func() { a.report.run(a.life) })
 	work.Go(a.watchLease)
+	if a.rig == nil { // a rig has no processes to look at
+		work.Go(a.watchExecs)
+	}
 	a.watchDesired()
 }
 

@@ -34,6 +34,7 @@ type attempt struct {
 	// transparent is nil unless the checkpoint's method is criu.
 	transparent *transparent
 	gang        *gang     // nil: it is no part of one
+	company     company   // what users run beside it
 	frozen      bool      // it was dumped and ended
 	noticed     time.Time // until when it may write, as the notice file says
 
@@ -127,16 +128,16 @@ func (t *attempt) run() job.AttemptEnd {
 	t.end.Saved, t.end.Saves = t.committed()
 	end := t.end
 	t.mu.Unlock()
-	if !t.kept(end) {
+	if !t.keeps(end) {
 		t.clean()
 	}
 	return end
 }
 
-// kept reports whether the attempt's folder stays as it is for somebody to look
+// keeps reports whether the attempt's folder stays as it is for somebody to look
 // at: it failed by itself, and its instance is kept for that. What stays goes
 // with the instance.
-func (t *attempt) kept(end job.AttemptEnd) bool {
+func (t *attempt) keeps(end job.AttemptEnd) bool {
 	return t.job.Keep && !end.Committed && !end.Cancelled && !end.Orphaned && !end.OSStopping && end.Notice == nil
 }
 

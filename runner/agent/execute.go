@@ -159,8 +159,10 @@ func (t *attempt) execute() error {
 		return agentFault(err)
 	}
 	defer stopServing()
+	t.company.admit()
 	tree, err := t.startCommand()
 	if err != nil {
+		t.company.dismiss()
 		return err
 	}
 	t.mu.Lock()
@@ -173,6 +175,7 @@ func (t *attempt) execute() error {
 	stopTending := t.tend()
 	stopFollowing := t.followAddresses()
 	signalled := t.await(tree.process)
+	t.company.dismiss()
 	stopTending()
 	stopFollowing()
 	if t.transparent != nil {

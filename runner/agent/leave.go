@@ -45,6 +45,7 @@ func (a *Agent) mayLeave() (reason string, ok bool) {
 
 // leave delivers what is to be reported, and ends the instance.
 func (a *Agent) leave(reason string) error {
+	a.execs.leave()
 	ctx, cancel := context.WithTimeout(a.life, a.farewell())
 	err := a.report.flush(ctx)
 	cancel()

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"os"
 	"os/signal"
 	"runtime"
@@ -19,6 +20,7 @@ type command struct {
 	dir    string
 	env    []string
 	output *os.File   // stdout and stderr
+	errors *os.File   // stderr, where it is apart
 	cgroup *cgroup    // nil: none
 	files  []*os.File // it inherits, from number 3 on
 	// session: it leads a session of its own, not only a group.
@@ -120,7 +122,7 @@ func fork(c command, null *os.File) (pid int, err error) {
 		if c.pid > 0 {
 			choosePID(c.pid)
 		}
-		files := []uintptr{null.Fd(), c.output.Fd(), c.output.Fd()}
+		files := []uintptr{null.Fd(), c.output.Fd(), cmp.Or(c.errors, c.output).Fd()}
 		for _, file := range c.files {
 			files = append(files, file.Fd())
 		}
@@ -135,6 +137,7 @@ func fork(c command, null *os.File) (pid int, err error) {
 		return 0, refused
 	}
 	runtime.KeepAlive(c.output)
+	runtime.KeepAlive(c.errors)
 	runtime.KeepAlive(c.files)
 	return pid, err
 }

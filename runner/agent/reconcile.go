@@ -216,6 +216,10 @@ func (a *Agent) accept(assignment job.Assignment) {
 		delete(a.running, t.id)
 		a.order = slices.DeleteFunc(a.order, func(id job.AttemptID) bool { return id == t.id })
 		a.ended = append(a.ended, end)
+		if t.keeps(end) {
+			a.kept[t.id] = t
+			t.company.admit()
+		}
 		a.waiting.held = a.waiting.held || !end.Committed && !end.Cancelled
 		a.acceptWaiting()
 		a.mu.Unlock()

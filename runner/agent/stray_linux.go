@@ -79,7 +79,8 @@ func inGroup(pid, group int) (in, alive bool) {
 }
 
 // marked reports whether the environment that the process was started with
-// holds marker.
+// holds marker. What users run beside an attempt bears its marker too and is
+// not the attempt's: it is found by its own, and by a prefix.
 func marked(pid int, marker string) bool {
 	if marker == "" {
 		return false
@@ -89,10 +90,10 @@ func marked(pid int, marker string) bool {
 		return false
 	}
 	prefix := strings.HasSuffix(marker, "/")
+	found, beside := false, false
 	for variable := range bytes.SplitSeq(data, []byte{0}) {
-		if string(variable) == marker || prefix && strings.HasPrefix(string(variable), marker) {
-			return true
-		}
+		found = found || string(variable) == marker || prefix && strings.HasPrefix(string(variable), marker)
+		beside = beside || bytes.HasPrefix(variable, []byte(varExec+"="))
 	}
-	return false
+	return found && (!beside || prefix || strings.HasPrefix(marker, varExec+"="))
 }

@@ -150,7 +150,7 @@ type AttemptRecord struct {
 	Offer      providers.Offer    `json:"offer"`
 	Final      bool               `json:"final,omitempty"`
 	Memory     int64              `json:"memory,omitempty"` // bytes that it asked for, when that was raised
-	Ahead      bool               `json:"ahead,omitempty"` // it waited on its instance for a slot
+	Ahead      bool               `json:"ahead,omitempty"`  // it waited on its instance for a slot
 	Assigned   Time               `json:"assigned"`
 	Accepted   Time               `json:"accepted,omitempty"` // 0: not yet
 	Ended      Time               `json:"ended,omitempty"`    // 0: not yet

@@ -19,7 +19,7 @@ type working struct {
 	of     []*group // by task
 	// tiers are the groups of a task's raised memory, by bytes.
 	tiers []map[int64]*group
-	byKey  map[string]*group
+	byKey map[string]*group
 	// byRank is the tasks in order of priority; ranked: they have different
 	// ones; bounded: there is a max_parallel.
 	byRank  []int32

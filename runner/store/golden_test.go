@@ -63,6 +63,7 @@ func kinds(f *filler) []kind {
 			}
 			return bucket.Identify(context.Background(), b)
 		}},
+		of[job.Execs](f, "exec"), of[job.ExecResult](f, "exec-result"),
 		of[CacheEntry](f, "cache-entry"), of[claimDocument](f, "cache-claim"),
 		{"agent-config", full[bootstrap.Config](f, "agent-config"), func(data []byte) (any, error) { return bootstrap.Decode(string(data)) }},
 	}

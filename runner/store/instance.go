@@ -221,7 +221,7 @@ func WriteStatus(ctx context.Context, b bucket.Bucket, status job.Status, versio
 // Document is one document of an instance, as a listing shows it.
 type Document struct {
 	Instance string
-	Name     string // DesiredName, StatusName
+	Name     string // DesiredName, StatusName, ExecName
 	Object   bucket.Object
 }
 

@@ -28,7 +28,12 @@ func ReadLogAt(ctx context.Context, b bucket.Bucket, prefix string, w io.Writer)
 // ctx ends. Errors as of ReadLog, and ended's; what the bucket answers as
 // unavailable is tried again.
 func FollowLog(ctx context.Context, b bucket.Bucket, run string, id job.AttemptID, w io.Writer, poll time.Duration, ended func(context.Context) (bool, error)) error {
-	prefix, after := LogPrefix(run, id), ""
+	return FollowLogAt(ctx, b, LogPrefix(run, id), w, poll, ended)
+}
+
+// FollowLogAt is FollowLog of the log whose parts have a prefix.
+func FollowLogAt(ctx context.Context, b bucket.Bucket, prefix string, w io.Writer, poll time.Duration, ended func(context.Context) (bool, error)) error {
+	after := ""
 	for {
 		// Asked first: what it wrote before its end is in the listing after.
 		over, err := ended(ctx)

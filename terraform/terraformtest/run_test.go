@@ -140,6 +140,7 @@ func (u *user) checkRun(fleet string) {
 	u.write("fleet.json", fleet)
 	u.write("job.hcl", smallJob)
 	u.spotrelay("validate", "job.hcl")
+	u.t.Log(u.spotrelay("fleet", "check", "fleet.json", "--launch"))
 	u.spotrelay("run", "job.hcl")
 	u.spotrelay("outputs", "last", "whole", "--to", "fetched")
 	found := ""
