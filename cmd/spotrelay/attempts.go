@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/spotrelay/spotrelay/cmd/spotrelay/internal/narrate"
 	"github.com/spotrelay/spotrelay/providers"
+	"github.com/spotrelay/spotrelay/runner/agent/window"
 	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/plan"
 	"github.com/spotrelay/spotrelay/runner/store"
@@ -101,6 +103,7 @@ type attemptJSON struct {
 	Evidence   *plan.Evidence     `json:"evidence,omitempty"`
 	Charge     job.Charge         `json:"charge,omitempty"`
 	Left       *plan.Left         `json:"left,omitempty"`
+	Memory     int64              `json:"memory_bytes,omitempty"` // that it asked for, when that was raised
 	Cost       float64            `json:"cost_dollars"`
 	Restored   *job.CheckpointRef `json:"restored,omitempty"`
 	Checkpoint *job.CheckpointRef `json:"checkpoint,omitempty"`
@@ -130,7 +133,7 @@ func attemptView(task string, index int, record plan.AttemptRecord) attemptJSON 
 	view := attemptJSON{
 		Task: task, Index: index, Attempt: record.Attempt, Instance: record.Instance, Fleet: record.Fleet,
 		Offer: record.Offer, Final: record.Final, Started: seconds(record.Accepted), Ended: seconds(record.Ended),
-		Evidence: record.Evidence, Left: record.Left, Cost: record.Cost, Restored: record.Restore, Checkpoint: record.Checkpoint,
+		Evidence: record.Evidence, Left: record.Left, Memory: record.Memory, Cost: record.Cost, Restored: record.Restore, Checkpoint: record.Checkpoint,
 	}
 	if record.Verdict != nil {
 		view.Class, view.Cause, view.Charge = record.Verdict.Class, record.Verdict.Cause, record.Verdict.Charge
@@ -171,6 +174,9 @@ func attemptRow(spec *job.Spec, v attemptJSON) []string {
 	}
 	if v.Evidence != nil {
 		text = v.Evidence.Text
+	}
+	if v.Memory > 0 {
+		text = strings.TrimPrefix(text+", with "+window.Bytes(v.Memory)+" of memory", ", ")
 	}
 	return []string{
 		fmt.Sprintf("%s #%d", narrate.Name(spec, v.Task, v.Index), v.Attempt), v.Instance, narrate.Offer(v.Offer),

@@ -93,7 +93,8 @@ interrupted.`,
 		a.outputsCommand(), a.resultsCommand(), a.checkpointCommand(), a.cacheCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.retryCommand(), a.releaseCommand(), a.execCommand(), a.preemptCommand())
 	add("file", a.validateCommand(), a.fmtCommand(), a.planCommand(), a.offersCommand(), a.fleetCommand())
-	add("keep", a.serveCommand(), a.auditCommand(), a.gcCommand(), a.exportCommand(), a.importCommand(), a.pluginCommand(), a.versionCommand(), a.completionCommand(root))
+	add("keep", a.serveCommand(), a.auditCommand(), a.gcCommand(), a.exportCommand(), a.importCommand(), a.pluginCommand(),
+		a.versionCommand(), a.completionCommand(root))
 	root.SetHelpCommandGroupID("keep")
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root

@@ -16,6 +16,16 @@ job "limits" {
     command  = ["sh", "-c", "mkdir -p ckpt; n=$(cat ckpt/n 2>/dev/null || echo 0); trap 'exit 75' TERM; while :; do n=$((n+1)); echo $n > ckpt/new && mv ckpt/new ckpt/n; sleep 0.1; done"]
     max_cost = var.max_cost
 
+    resources {
+      memory = "256MiB"
+    }
+
+    # Should that be too little, the next attempt asks for twice as much.
+    on_out_of_memory {
+      memory_factor = 2
+      max_memory    = "1GiB"
+    }
+
     checkpoint {
       path     = "ckpt"
       interval = "1s"

@@ -32,6 +32,13 @@ func Explain(task *job.Task, spec *job.Spec) string {
 		}
 	}
 	parts = append(parts, explainExits(retries)...)
+	if tiers := task.MemoryTiers(); len(tiers) > 1 {
+		sizes := make([]string, 0, len(tiers))
+		for _, memory := range tiers[1:] {
+			sizes = append(sizes, strconv.FormatFloat(float64(memory)/(1<<30), 'g', 4, 64)+" GiB")
+		}
+		parts = append(parts, "after out-of-memory with "+strings.Join(sizes, ", then ")+" of memory")
+	}
 	if retries.Attempts > 1 {
 		parts = append(parts, explainBackoff(retries.Backoff))
 	}

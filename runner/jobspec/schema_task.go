@@ -45,7 +45,7 @@ task "train" {
 		{name: "labels", kind: kindMap, description: "Tags of the instances, added to the job's.", example: `{ stage = "features" }`},
 		{name: "fleets", kind: kindStrings, defText: "the job's", description: "The fleets that the task may use, in order of preference.", example: `["aws-gpu"]`},
 	},
-	blocks: []*blockSchema{resourcesSchema, checkpointSchema, outputSchema, cacheSchema, retriesSchema},
+	blocks: []*blockSchema{resourcesSchema, checkpointSchema, outputSchema, cacheSchema, retriesSchema, moreMemorySchema},
 }
 
 var resourcesSchema = &blockSchema{

@@ -173,6 +173,7 @@ func (l *loader) readTask(t *task, block *content, base jobDefaults) job.Task {
 	l.readExecution(t, &task, block, base)
 	t.tabulate(&task)
 	task.Resources, task.Execution.MemoryLimit = l.readResources(s, t.c, block)
+	task.OnOutOfMemory = l.readMoreMemory(s, t.c, task.Resources)
 	task.Retries = l.readRetries(s, t.c.first(retriesSchema), block.first(retriesSchema), t.c)
 	task.Image, _ = l.setting(taskSchema, "image", s, t.c, block).text()
 	task.Labels = l.readLabels(l.setting(taskSchema, "labels", s, t.c), base.labels)

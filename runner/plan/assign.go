@@ -96,7 +96,7 @@ func (t *tick) found(a FoundCheckpoint) {
 	}
 	f.answered, f.checkpoint, f.damaged, f.nodes = true, a.Checkpoint, a.Damaged, a.Nodes
 	if x := t.at(r); x.queued != notQueued {
-		t.work.of[r.task].sides[x.queued-queuedSide].queue.put(r)
+		t.groupOf(r).sides[x.queued-queuedSide].queue.put(r)
 	}
 }
 
@@ -187,6 +187,9 @@ func compareIDs(a, b job.AttemptID) int {
 func (t *tick) assignment(id job.AttemptID, rec *AttemptRecord, r ref) job.Assignment {
 	task := &t.Spec.Tasks[r.task]
 	execution, _ := t.executionOf(r)
+	if rec.Memory > 0 && execution.MemoryLimit > 0 {
+		execution.MemoryLimit = rec.Memory
+	}
 	return job.Assignment{
 		AttemptID: id,
 		Execution: execution,

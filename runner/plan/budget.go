@@ -19,7 +19,7 @@ func (s *State) sideFor(r ref) int { return s.sideAfter(r, 0) }
 func (s *State) sideAfter(r ref, charges int) int {
 	retries := s.Spec.Tasks[r.task].Retries
 	left := retries.Attempts - s.at(r).Charged - charges
-	if left <= retries.OnDemandAttempts && retries.OnDemandAttempts > 0 && !s.work.of[r.task].noOnDemand {
+	if left <= retries.OnDemandAttempts && retries.OnDemandAttempts > 0 && !s.groupOf(r).noOnDemand {
 		return onDemand
 	}
 	return onSpot

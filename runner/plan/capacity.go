@@ -256,13 +256,17 @@ func (t *tick) giveUp(g *group, side int, why string) {
 	}
 	moved := side == onDemand && t.Moved[g.key]
 	for i := range t.Tasks {
-		if t.work.of[i] != g {
+		if !slices.Contains(t.groupsOf(int32(i)), g) {
 			continue
 		}
 		for j := range t.Tasks[i].Indexes {
-			queued := t.Tasks[i].Indexes[j].queued
+			r := ref{int32(i), int32(j)}
+			if t.groupOf(r) != g {
+				continue
+			}
+			queued := t.at(r).queued
 			if queued == int8(queuedSide+side) || moved && queued == queuedSide+onSpot {
-				t.endIndex(ref{int32(i), int32(j)}, job.Infrastructure, "", "no capacity: "+why)
+				t.endIndex(r, job.Infrastructure, "", "no capacity: "+why)
 			}
 		}
 	}
@@ -320,6 +324,9 @@ func (t *tick) lastRefusal(g *group, capacity providers.CapacityType) string {
 func sizeText(bytes int64) string {
 	return strconv.FormatFloat(math.Round(float64(bytes)/(1<<30)*100)/100, 'f', -1, 64) + " GiB"
 }
+
+// SizeText is a size in bytes for people.
+func SizeText(bytes int64) string { return sizeText(bytes) }
 
 // NeedText is a need for people.
 func NeedText(n providers.Need) string {

@@ -230,6 +230,8 @@ type AttemptEnded struct {
 	// Retry at NotBefore; false: the index has ended or will by IndexEnded.
 	Retry     bool `json:"retry,omitempty"`
 	NotBefore Time `json:"not_before,omitempty"`
+	// Memory in bytes that the next attempt asks for, where it was raised.
+	Memory int64 `json:"memory,omitempty"`
 	// Left after this charge.
 	Left Left    `json:"left"`
 	Cost float64 `json:"cost"` // this attempt's share of its instance's price, dollars

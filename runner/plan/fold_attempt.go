@@ -53,7 +53,7 @@ func (s *State) attemptAssigned(at Time, a *AttemptAssigned) {
 	x := s.at(r)
 	rec := AttemptRecord{
 		Attempt: a.Attempt, Instance: a.Instance, Final: a.Final, Ahead: a.Ahead, Assigned: stamp(at),
-		Restore: a.Restore, Damaged: a.Damaged,
+		Restore: a.Restore, Damaged: a.Damaged, Memory: x.Memory,
 	}
 	if inst := s.Instances[a.Instance]; inst != nil {
 		rec.Fleet, rec.Offer = inst.Fleet, inst.Offer
@@ -134,6 +134,7 @@ func (s *State) attemptEnded(at Time, a *AttemptEnded) {
 	} else {
 		s.leaveInstance(rec.Instance, a)
 	}
+	s.raiseMemory(r, a.Memory)
 	switch {
 	case a.Class == job.Succeeded:
 		x.Output, x.Result = a.Output, a.Result

@@ -26,7 +26,7 @@ func (s *State) applyGang(e Event) bool {
 			stop := e.GangStopped.GangStop
 			rec.Stopping = &stop
 			s.tellGang(rec)
-			s.enough(s.work.of[r.task], sideOf(rec.Offer.Capacity))
+			s.enough(s.groupOf(r), sideOf(rec.Offer.Capacity))
 		}
 	case e.GangReturned != nil:
 		g := e.GangReturned
@@ -75,7 +75,7 @@ func (s *State) gangAssigned(at Time, r ref, rec *AttemptRecord, a *AttemptAssig
 		rec.Nodes = append(rec.Nodes, made)
 	}
 	s.work.gangs[r] = struct{}{}
-	s.enough(s.work.of[r.task], sideOf(rec.Offer.Capacity))
+	s.enough(s.groupOf(r), sideOf(rec.Offer.Capacity))
 }
 
 // instances that have the attempt, or a node of it that has not ended.
@@ -139,7 +139,7 @@ func (s *State) nodeAssigned(at Time, e *NodeAssigned) {
 		if e.Node == 0 {
 			rec.Instance = e.Instance
 		}
-		s.enough(s.work.of[r.task], sideOf(rec.Offer.Capacity))
+		s.enough(s.groupOf(r), sideOf(rec.Offer.Capacity))
 		s.changeInstance(e.Instance, func(inst *Instance) { inst.Attempts = append(inst.Attempts, e.AttemptID) })
 	})
 }

@@ -100,7 +100,7 @@ func (t *tick) gangs(g *group) []ref {
 	refs := slices.SortedFunc(maps.Keys(t.work.gangs), func(a, b ref) int {
 		return cmp.Or(cmp.Compare(a.task, b.task), cmp.Compare(a.index, b.index))
 	})
-	return slices.DeleteFunc(refs, func(r ref) bool { return t.work.of[r.task] != g })
+	return slices.DeleteFunc(refs, func(r ref) bool { return t.groupOf(r) != g })
 }
 
 // asNode makes of a gang's assignment that of one node.

@@ -68,8 +68,9 @@ func capacityOf(side int) providers.CapacityType {
 	return providers.Spot
 }
 
-// groupTasks puts each task into its group.
-func groupTasks(spec *job.Spec) (groups []*group, of []*group) {
+// groupTasks puts each task into its group, and makes those of raised memory, by
+// task and amount.
+func groupTasks(spec *job.Spec) (groups []*group, of []*group, tiers []map[int64]*group) {
 	byLook := map[string]*group{}
 	for i := range spec.Tasks {
 		task := &spec.Tasks[i]
@@ -82,8 +83,14 @@ func groupTasks(spec *job.Spec) (groups []*group, of []*group) {
 		}
 		g.open += task.Count
 		of = append(of, g)
+		raised := map[int64]*group{}
+		for _, memory := range task.MemoryTiers()[1:] {
+			raised[memory] = tierGroup(spec, task, memory)
+			groups = append(groups, raised[memory])
+		}
+		tiers = append(tiers, raised)
 	}
-	return groups, of
+	return groups, of, tiers
 }
 
 func newGroup(spec *job.Spec, task *job.Task) *group {

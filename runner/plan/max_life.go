@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spotrelay/spotrelay/runner/job"
@@ -19,14 +21,14 @@ const (
 // and to go on alone beside. It depends on the specification alone, as a launch
 // repeated with its token must be the same.
 func MaxLife(spec *job.Spec, group string) time.Duration {
-	groups, of := groupTasks(spec)
+	groups, of, tiers := groupTasks(spec)
 	work := time.Duration(0)
 	for _, g := range groups {
 		if g.key != group {
 			continue
 		}
 		for i := range spec.Tasks {
-			if of[i] == g {
+			if of[i] == g || slices.Contains(slices.Collect(maps.Values(tiers[i])), g) {
 				work = min(work+attemptsLength(&spec.Tasks[i]), longestLife)
 			}
 		}

@@ -92,12 +92,13 @@ func (t *tick) lookForOnDemand(g *group) {
 		return
 	}
 	for i := range t.Tasks {
-		if t.work.of[i] != g {
+		if !slices.Contains(t.groupsOf(int32(i)), g) {
 			continue
 		}
 		for j := range t.Tasks[i].Indexes {
-			if t.Tasks[i].Indexes[j].queued == queuedSide+onDemand {
-				t.requeue(ref{int32(i), int32(j)})
+			r := ref{int32(i), int32(j)}
+			if t.at(r).queued == queuedSide+onDemand && t.groupOf(r) == g {
+				t.requeue(r)
 			}
 		}
 	}

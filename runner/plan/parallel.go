@@ -51,21 +51,22 @@ func (t *tick) demand() map[*group][2]int {
 		if m := t.Spec.Tasks[task].MaxParallel; m > 0 {
 			own = max(m-t.parallel(task), 0)
 		}
-		g := t.work.of[task]
-		n := wanted[g]
-		for _, side := range []int{onDemand, onSpot} { // as they are assigned
-			k := t.work.tasks[task].ready[side]
-			if own >= 0 {
-				k = min(k, own)
-				own -= k
+		for _, g := range t.groupsOf(task) {
+			n := wanted[g]
+			for _, side := range []int{onDemand, onSpot} { // as they are assigned
+				k := t.readyIn(task, g, side)
+				if own >= 0 {
+					k = min(k, own)
+					own -= k
+				}
+				if room >= 0 {
+					k = min(k, room)
+					room -= k
+				}
+				n[side] += k
 			}
-			if room >= 0 {
-				k = min(k, room)
-				room -= k
-			}
-			n[side] += k
+			wanted[g] = n
 		}
-		wanted[g] = n
 	}
 	return wanted
 }
@@ -78,9 +79,10 @@ func (t *tick) groupsInOrder() []*group {
 	}
 	best := map[*group]int32{}
 	for place, task := range t.work.byRank {
-		w := &t.work.tasks[task]
-		if _, known := best[t.work.of[task]]; !known && w.ready[onSpot]+w.ready[onDemand] > 0 {
-			best[t.work.of[task]] = int32(place)
+		for _, g := range t.groupsOf(task) {
+			if _, known := best[g]; !known && t.readyIn(task, g, onSpot)+t.readyIn(task, g, onDemand) > 0 {
+				best[g] = int32(place)
+			}
 		}
 	}
 	last := int32(len(t.work.byRank))

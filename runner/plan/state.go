@@ -133,6 +133,7 @@ type IndexState struct {
 	Reason     string             `json:"reason,omitempty"`     // why it ended, when not by success
 	EndedBy    job.Class          `json:"ended_by,omitempty"`   //
 	EndedFor   job.Cause          `json:"ended_for,omitempty"`  //
+	Memory     int64              `json:"memory,omitempty"`     // bytes that attempts ask for, when it was raised
 	LastExit   *int               `json:"last_exit,omitempty"`  // of an attempt charged once as preempted
 	Base       int                `json:"base,omitempty"`       // attempts up to this number were before it was retried, and count no more
 	Spent      float64            `json:"spent,omitempty"`      // dollars, by attempts that ended, counted against max_cost
@@ -148,7 +149,8 @@ type AttemptRecord struct {
 	Fleet      string             `json:"fleet"`
 	Offer      providers.Offer    `json:"offer"`
 	Final      bool               `json:"final,omitempty"`
-	Ahead      bool               `json:"ahead,omitempty"` // it waited on its instance for a slot
+	Memory     int64              `json:"memory,omitempty"` // bytes that it asked for, when that was raised
+	Ahead      bool               `json:"ahead,omitempty"`  // it waited on its instance for a slot
 	Assigned   Time               `json:"assigned"`
 	Accepted   Time               `json:"accepted,omitempty"` // 0: not yet
 	Ended      Time               `json:"ended,omitempty"`    // 0: not yet

@@ -55,7 +55,7 @@ func (t *tick) conclude(inst *Instance, rec *AttemptRecord, r ref, v Verdict, e 
 		cause, reason = t.noFurther(r, v, after, task.Retries)
 	}
 	if reason == "" {
-		ended.Retry = true
+		ended.Retry, ended.Memory = true, t.moreMemory(r, v)
 		if pause := pauseAfter(t.Spec, task, int(r.index), v, after, e.End); pause > 0 {
 			ended.NotBefore = t.now + pause
 		}

@@ -17,7 +17,9 @@ type working struct {
 	tasks  []taskWork
 	groups []*group
 	of     []*group // by task
-	byKey  map[string]*group
+	// tiers are the groups of a task's raised memory, by bytes.
+	tiers []map[int64]*group
+	byKey map[string]*group
 	// byRank is the tasks in order of priority; ranked: they have different
 	// ones; bounded: there is a max_parallel.
 	byRank  []int32
@@ -153,7 +155,7 @@ func (s *State) prepare() {
 		early: map[string]job.Status{}, pruning: map[int]bool{}, gates: map[int]struct{}{}, gangs: map[ref]struct{}{},
 		looks: map[ref]*look{}, keeping: map[ref]struct{}{}, claimed: map[ref]struct{}{},
 	}
-	w.groups, w.of = groupTasks(s.Spec)
+	w.groups, w.of, w.tiers = groupTasks(s.Spec)
 	for _, g := range w.groups {
 		w.byKey[g.key] = g
 	}
@@ -205,7 +207,7 @@ func (s *State) recount() {
 				if !s.Spec.Tasks[i].Finally {
 					s.work.main++
 				}
-				s.work.of[i].open++
+				s.groupOf(ref{int32(i), int32(j)}).open++
 			}
 			if rec := x.current(); rec != nil && rec.IsGang() {
 				s.work.gangs[ref{int32(i), int32(j)}] = struct{}{}
@@ -266,7 +268,7 @@ func (x *IndexState) current() *AttemptRecord {
 func (s *State) setPhase(r ref, phase IndexPhase) {
 	x := s.at(r)
 	w := &s.work.tasks[r.task]
-	g := s.work.of[r.task]
+	g := s.groupOf(r)
 	s.unqueue(r)
 	w.counts[phaseNumber(x.Phase)]--
 	w.counts[phaseNumber(phase)]++
@@ -333,7 +335,7 @@ func (s *State) enqueue(r ref) {
 	if x.queued != notQueued || s.wantLook(r) {
 		return
 	}
-	g := s.work.of[r.task]
+	g := s.groupOf(r)
 	at := s.sideFor(r)
 	x.queued = int8(queuedSide + at)
 	g.sides[at].ready++
@@ -348,7 +350,7 @@ func (s *State) unqueue(r ref) {
 	if x.queued == notQueued {
 		return
 	}
-	s.work.of[r.task].sides[x.queued-queuedSide].ready--
+	s.groupOf(r).sides[x.queued-queuedSide].ready--
 	s.work.tasks[r.task].ready[x.queued-queuedSide]--
 	x.queued = notQueued
 }

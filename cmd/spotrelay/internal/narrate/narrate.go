@@ -135,6 +135,9 @@ func (t *Teller) ended(e *plan.AttemptEnded) Line {
 	weight := Warning
 	if e.Retry {
 		text += t.next(e, record)
+		if e.Memory > 0 {
+			text += fmt.Sprintf(", with %s of memory", plan.SizeText(e.Memory))
+		}
 	} else if e.Class != job.Cancelled {
 		weight = Bad
 	}
