@@ -204,7 +204,8 @@ func TestImportRefusesWhatIsNotWhole(t *testing.T) {
 		changed := bytes.Clone(file)
 		changed[n] ^= 0x40
 		to = open(t)
-		if _, err := bring(t, to, changed); err == nil && n > 0 || isRun(t, to) && err != nil {
+		// A bit that the packing does not use changes nothing.
+		if _, err := bring(t, to, changed); err != nil && isRun(t, to) || err == nil && !bytes.Equal(export(t, to), file) {
 			t.Errorf("changed at %d it is taken: %v", n, err)
 		}
 	}
