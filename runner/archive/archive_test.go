@@ -15,6 +15,7 @@ import (
 
 	"github.com/spotrelay/spotrelay/checkpointing"
 	"github.com/spotrelay/spotrelay/checkpointing/bucket"
+	"github.com/spotrelay/spotrelay/checkpointing/bucket/buckettest/memory"
 	"github.com/spotrelay/spotrelay/runner/job"
 	"github.com/spotrelay/spotrelay/runner/plan"
 	"github.com/spotrelay/spotrelay/runner/store"
@@ -347,7 +348,7 @@ func FuzzImport(f *testing.F) {
 	f.Add(file[:len(file)/2])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		to := open(t)
+		to := memory.New("fuzz")
 		if _, err := Import(context.Background(), ImportOptions{Bucket: to}, bytes.NewReader(data)); err != nil && isRun(t, to) {
 			t.Errorf("refused, and yet a run: %v", err)
 		}
