@@ -39,7 +39,7 @@ func Import(ctx context.Context, opts ImportOptions, from io.Reader) (Imported, 
 	if _, err := bucket.Identify(ctx, opts.Bucket); err != nil {
 		return Imported{}, err
 	}
-	packed, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(512<<20))
+	packed, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
 		return Imported{}, err
 	}
